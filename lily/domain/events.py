@@ -1,0 +1,115 @@
+"""Events: Lily's record of a delivery, its states and the legal moves between them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from lily.domain.incidents import Change, Effect
+
+
+class State(StrEnum):
+    RECEIVED = "received"
+    STORED = "stored"
+    PUBLISHED = "published"
+    PARKED = "parked"
+
+
+MOVES: Mapping[State, frozenset[State]] = {
+    State.RECEIVED: frozenset({State.STORED, State.PARKED}),
+    State.STORED: frozenset({State.PUBLISHED, State.PARKED}),
+    State.PUBLISHED: frozenset({State.RECEIVED}),  # replay
+    State.PARKED: frozenset({State.RECEIVED}),  # replay
+}
+FINAL = frozenset({State.PUBLISHED, State.PARKED})
+TIMELINE_MAX = 100
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One line of an event's timeline. `what` is a state, or `enriched`, `retried`, `replayed`; `note` says why."""
+
+    at: datetime
+    what: str
+    attempt: int = 1
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One delivery on its way. `id` is its content address (see deliveries); `due_at` is when the sweep must look at it."""
+
+    id: str
+    source: str
+    account: str
+    received_at: datetime
+    raw: bytes
+    lane_key: str
+    traceparent: str = ""
+    state: State = State.RECEIVED
+    change: Change | None = None  # None until ingested
+    enrichment: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # {"state": "done" | "pending" | "none", "reason", "details"}
+    effect: Effect | None = None
+    incident: Mapping[str, Any] = field(default_factory=dict)  # the incident as this event left it
+    assets: tuple[str, ...] = ()
+    attempts: int = 0  # failures so far since it arrived or was replayed
+    swept: int = 0  # how often the sweep had to bring it back
+    replays: int = 0
+    reason: str = ""  # why it is parked, or why the last attempt failed
+    due_at: datetime | None = None
+    timeline: tuple[Moment, ...] = ()
+    version: int = 0
+
+    @property
+    def type(self) -> str:
+        return self.change.type if self.change else "unknown"
+
+    @property
+    def incident_id(self) -> str | None:
+        return self.change.incident if self.change else None
+
+    @property
+    def severity(self) -> str | None:
+        return self.incident.get("severity")
+
+
+class IllegalMove(ValueError):
+    """A state was asked for that cannot follow the present one: a bug, never the outside's fault."""
+
+
+def move(event: Event, state: State, at: datetime, note: str = "") -> Event:
+    """The event in its next state, with the move in its timeline.
+
+    Raises IllegalMove where MOVES does not allow it.
+    """
+    if state not in MOVES[event.state]:
+        raise IllegalMove(f"event {event.id}: {event.state} cannot become {state}")
+    return noted(replace(event, state=state), at, state.value, note)
+
+
+def noted(event: Event, at: datetime, what: str, note: str = "") -> Event:
+    """The event with one more line in its timeline; of a very long one the first and the latest lines are kept."""
+    timeline = (*event.timeline, Moment(at, what, event.attempts + 1, note))
+    if len(timeline) > TIMELINE_MAX:
+        timeline = timeline[:10] + timeline[-(TIMELINE_MAX - 10) :]
+    return replace(event, timeline=timeline, version=event.version + 1)
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """The same delivery again: counted beside its event. `due_at` stands while its claim has not been looked at."""
+
+    event_id: str
+    count: int
+    arrived_at: datetime
+    lane_key: str
+    occurrence: int = 1  # occurrences published so far; the next one is `<event id>.<occurrence + 1>`
+    attempts: int = 0
+    due_at: datetime | None = None
+
+    @property
+    def next_occurrence(self) -> str:
+        return f"{self.event_id}.{self.occurrence + 1}"
