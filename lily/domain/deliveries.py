@@ -29,8 +29,7 @@ def event_id(source: str, account: str, body: Mapping[str, Any]) -> str:
     So top-level values count as that text here too. `payload` and `account` are known to be objects and keep their types.
     """
     typed = {
-        key: value if key in CANONICAL_OBJECTS and isinstance(value, dict) else _signed_text(value)
-        for key, value in body.items()
+        key: value if key in CANONICAL_OBJECTS and isinstance(value, dict) else _signed_text(value) for key, value in body.items()
     }
     canonical = json.dumps([source, account, typed], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()

@@ -49,9 +49,7 @@ class Event:
     traceparent: str = ""
     state: State = State.RECEIVED
     change: Change | None = None  # None until ingested
-    enrichment: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # {"state": "done" | "pending" | "none", "reason", "details"}
+    enrichment: Mapping[str, Any] = field(default_factory=dict)  # {"state": "done" | "pending" | "none", "reason", "details"}
     effect: Effect | None = None
     incident: Mapping[str, Any] = field(default_factory=dict)  # the incident as this event left it
     assets: tuple[str, ...] = ()

@@ -36,9 +36,7 @@ class Change:
 
     incident: str | None  # None: the payload names no incident
     type: str  # "anomaly", "custom_rule_anomaly", ... or "unknown"
-    action: (
-        str  # "opened", "acknowledged", "status_updated", "owner_changed", "marked", "unmarked", "resolved", "unknown"
-    )
+    action: str  # "opened", "acknowledged", "status_updated", "owner_changed", "marked", "unmarked", "resolved", "unknown"
     values: Mapping[str, str | None] = field(default_factory=dict)  # of STATE_FIELDS, "title", "url"
     tables: tuple[TableRef, ...] = ()
 
@@ -150,9 +148,7 @@ def merge_reading(incident: Incident, details: AlertDetails) -> Incident:
     """The incident after one reading. Every claim that arrived before the reading began is settled by it."""
     read_at = max(filter(None, (incident.read_at, details.read_at)))
     newer = incident.reading is None or _reading_stamp(details) > _reading_stamp(incident.reading)
-    claims = {
-        name: claim for name, claim in incident.claims.items() if name not in STATE_FIELDS or claim.arrived_at > read_at
-    }
+    claims = {name: claim for name, claim in incident.claims.items() if name not in STATE_FIELDS or claim.arrived_at > read_at}
     return replace(incident, reading=details if newer else incident.reading, read_at=read_at, claims=claims)
 
 
