@@ -1,0 +1,349 @@
+"""Lily's settings, from `LILY_*` variables only; read once per process, every fault reported at once by variable name.
+
+`python -m lily.runtime.settings` prints docs/configuration.md, which is made from the declarations below.
+"""
+
+# ruff: noqa: RUF009 - each of these calls makes a dataclasses.field
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import IPv4Network, IPv6Network
+
+from lily.runtime import kinds
+from lily.runtime.variables import OWN_NAME, Reader, Secret, describe, group, instances, variable
+
+__all__ = [
+    "SCOPES",
+    "ApiSettings",
+    "AwsSettings",
+    "ClientSettings",
+    "JwtSettings",
+    "LaneSettings",
+    "Secret",
+    "Settings",
+    "SettingsError",
+    "SourceSettings",
+    "WebSettings",
+    "load",
+    "settings",
+]
+
+SCOPES = (
+    "events:read",
+    "events:replay",
+    "rules:read",
+    "rules:write",
+    "rules:weaken",
+    "annotations:write",
+    "subscriptions:write",
+    "audit:read",
+    "admin",
+)
+
+
+class SettingsError(Exception):
+    """Something in the environment is wrong. `faults` says what, by variable; the message lists them all."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        self.faults = dict(sorted(faults.items()))
+        count = "1 setting is wrong" if len(faults) == 1 else f"{len(faults)} settings are wrong"
+        super().__init__("\n  ".join([f"{count}:", *(f"{name}: {fault}" for name, fault in self.faults.items())]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsSettings:
+    """AWS. Credentials come from boto3's own chain (environment, profile, role)."""
+
+    region: str = variable(
+        "LILY_AWS_REGION",
+        kinds.matching("[a-z]{2}(-[a-z]+)+-[0-9]", "a region as us-east-1"),
+        "Region of the table and of the event bus.",
+        default="us-east-1",
+    )
+    endpoint_url: str | None = variable(
+        "LILY_AWS_ENDPOINT_URL",
+        kinds.url("http", "https", path=False),
+        "Where the AWS services answer, if not at their public addresses.",
+        default=None,
+        shown=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebSettings:
+    """HTTP server: the process `web`."""
+
+    host: str = variable("LILY_WEB_HOST", kinds.text(), "Address to listen on.", default="127.0.0.1")
+    port: int = variable("LILY_WEB_PORT", kinds.whole(1, 65535), "Port to listen on.", default="8000")
+    threads: int = variable(
+        "LILY_WEB_THREADS",
+        kinds.whole(1, 1000),
+        "Requests worked on at once. Deliveries that wait together are written together, so fewer than 25 costs throughput.",
+        default="64",
+    )
+    connections_max: int = variable(
+        "LILY_WEB_CONNECTIONS_MAX",
+        kinds.whole(10, 100_000),
+        "Connections held open at once, idle and slow ones included.",
+        default="5000",
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = variable(
+        "LILY_TRUSTED_PROXIES",
+        kinds.networks(),
+        "Proxies whose X-Forwarded-For is believed. Without it the sender is the address that connects.",
+        default="",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JwtSettings:
+    """Tokens that the API issues and accepts."""
+
+    secrets: tuple[Secret, ...] = variable(
+        "LILY_JWT_SECRETS", kinds.secrets(32), "Keys of the tokens: the first signs, all verify."
+    )
+    issuer: str = variable("LILY_JWT_ISSUER", kinds.text(), "The claim `iss` of every token.", default="lily")
+    audience: str = variable("LILY_JWT_AUDIENCE", kinds.text(), "The claim `aud` of every token.", default="lily")
+    ttl_s: int = variable(
+        "LILY_TOKEN_TTL_S", kinds.whole(60, 86_400), "Seconds for which an issued token is good.", default="3600"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneSettings:
+    """Lanes: batches of work in Celery."""
+
+    count: int = variable("LILY_LANES", kinds.whole(1, 64), "Batches of events in work at once; about one per core.", default="2")
+    batch_max: int = variable("LILY_BATCH_MAX", kinds.whole(1, 1000), "Events in one batch, at most.", default="100")
+    lease_s: float = variable(
+        "LILY_LEASE_S",
+        kinds.seconds(5, 300),
+        "How long a batch may be silent before it is taken to be dead. Each step gets less than half of it.",
+        default="15",
+    )
+    inline_batch_max: int = variable(
+        "LILY_INLINE_BATCH_MAX",
+        kinds.whole(0, 1000),
+        "Batches up to this size run all their steps in one Celery task: lower latency, no difference in effect.",
+        default="0",
+    )
+    depth_max: int = variable(
+        "LILY_LANE_DEPTH_MAX",
+        kinds.whole(1, 1_000_000),
+        "Events waiting in one lane above which the sweep feeds it no more for now.",
+        default="1000",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings:
+    """A source's API."""
+
+    url: str = variable(
+        "API_URL",
+        kinds.url("http", "https"),
+        "Where the source's API answers; Monte Carlo's is https://api.getmontecarlo.com/graphql. "
+        "Without it Lily knows only what the deliveries claim.",
+    )
+    id: str = variable("API_ID", kinds.text(), "Id of the API key.")
+    token: Secret = variable("API_TOKEN", kinds.secret(), "Secret of the API key.")
+    timeout_s: float = variable(
+        "API_TIMEOUT_S",
+        kinds.seconds(0.05, 60),
+        "Deadline of one call, to the last byte. After it the event goes on and is enriched later.",
+        default="0.8",
+    )
+    calls_per_day: int = variable(
+        "API_CALLS_PER_DAY",
+        kinds.whole(1, 100_000_000),
+        "Calls that Lily allows itself per day, as the vendor's quota is shared.",
+        default="10000",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSettings:
+    """Sources: accounts whose deliveries are accepted, each at `/webhooks/<name>`."""
+
+    name: str
+    kind: str = variable("KIND", kinds.one_of("monte-carlo"), "Whose deliveries these are.", default=OWN_NAME)
+    account: str | None = variable(
+        "ACCOUNT", kinds.text(), "Account id at the source; deliveries that name another are refused.", default=None
+    )
+    secrets: tuple[Secret, ...] = variable(
+        "SECRETS",
+        kinds.secrets(least=0),
+        "Secrets that sign the deliveries; any of them will do. Required unless `..._UNSIGNED` is true.",
+        default="",
+    )
+    unsigned: bool = variable(
+        "UNSIGNED",
+        kinds.flag(),
+        "Accept deliveries without a signature, from anyone. For networks in which that is safe.",
+        default="false",
+    )
+    api: ApiSettings | None = group(ApiSettings, only_with="API_URL")
+    reread_interval_s: float = variable(
+        "REREAD_INTERVAL_S",
+        kinds.seconds(0, 86_400),
+        "An incident is read again from the API at most once in this time, however often it is delivered.",
+        default="60",
+    )
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if self.unsigned is False and not self.secrets:
+            yield "SECRETS", f"is required but not set; without signatures, say so: set ..._UNSIGNED=true for {self.name!r}"
+        if self.unsigned and self.secrets:
+            yield "UNSIGNED", "is true although secrets are set; remove one of the two"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings:
+    """Clients: programs that may ask the API for tokens (OAuth 2 client credentials; the name is the client id)."""
+
+    name: str
+    secret: Secret = variable("SECRET", kinds.secret(16), "The client's secret.")
+    scopes: frozenset[str] = variable("SCOPES", kinds.words(SCOPES), f"What its tokens may do, of: {', '.join(SCOPES)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Lily."""
+
+    installation: str = variable(
+        "LILY_INSTALLATION",
+        kinds.matching("[a-z][a-z0-9-]{0,39}", "a name of lower case letters, digits and hyphens"),
+        "Name of this installation. Two that share a Redis, a bus or a warehouse need two names.",
+        default="lily",
+    )
+    public_url: str = variable(
+        "LILY_PUBLIC_URL",
+        kinds.url("http", "https"),
+        "Where others reach Lily; used in links.",
+        default="http://127.0.0.1:8000",
+    )
+    redis_url: str = variable(
+        "LILY_REDIS_URL",
+        kinds.url("redis", "rediss"),
+        "Redis, 6.2 or newer, or Valkey. It holds nothing that could not be lost.",
+        shown=False,  # it may hold a password
+    )
+    table: str = variable(
+        "LILY_TABLE", kinds.matching("[A-Za-z0-9_.-]{3,255}", "a DynamoDB table name"), "DynamoDB table.", default="lily"
+    )
+    bus: str = variable(
+        "LILY_BUS", kinds.matching("[A-Za-z0-9_./-]{1,256}", "an event bus name"), "EventBridge bus.", default="lily"
+    )
+    event_ttl_days: int = variable(
+        "LILY_EVENT_TTL_DAYS",
+        kinds.whole(1, 36_500),
+        "Days after which an event is forgotten. An incident that is still open is not.",
+        default="90",
+    )
+    seal_keys: tuple[Secret, ...] = variable(
+        "LILY_SEAL_KEY",
+        kinds.keys(32),
+        "Keys that encrypt what is stored of payloads: the first seals, all open.",
+    )
+    accept_deadline_s: float = variable(
+        "LILY_ACCEPT_DEADLINE_S",
+        kinds.seconds(0.1, 30),
+        "A delivery that is not stored within this time is answered 503; the sender repeats it.",
+        default="2.0",
+    )
+    signature_failures_per_minute: int = variable(
+        "LILY_SIGNATURE_FAILURES_PER_MINUTE",
+        kinds.whole(1, 100_000),
+        "Wrong signatures from one address before it is answered 429.",
+        default="30",
+    )
+    rate_limit: str = variable(
+        "LILY_RATE_LIMIT", kinds.rate(), "Calls of the API that one client may make.", default="600/minute"
+    )
+    attempts_max: int = variable(
+        "LILY_ATTEMPTS_MAX", kinds.whole(1, 100), "Attempts at anything before it is parked.", default="10"
+    )
+    detail_bytes_max: int = variable(
+        "LILY_DETAIL_BYTES_MAX",
+        kinds.whole(1_000, 1_000_000),
+        "A larger event is published by reference: its data is left out, the link to it stays.",
+        default="200000",
+    )
+    put_events_bytes_max: int = variable(
+        "LILY_PUT_EVENTS_BYTES_MAX", kinds.whole(1_000, 1_000_000), "Size of one call to EventBridge.", default="900000"
+    )
+    list_shards: int = variable(
+        "LILY_LIST_SHARDS",
+        kinds.whole(1, 64),
+        "Partitions over which the lists of events are spread. It may grow, never shrink, while events are kept.",
+        default="4",
+    )
+    log_level: str = variable(
+        "LILY_LOG_LEVEL", kinds.one_of("debug", "info", "warning", "error"), "What is logged.", default="info"
+    )
+    aws: AwsSettings = group(AwsSettings)
+    web: WebSettings = group(WebSettings)
+    jwt: JwtSettings = group(JwtSettings)
+    lanes: LaneSettings = group(LaneSettings)
+    sources: Mapping[str, SourceSettings] = instances(
+        SourceSettings,
+        "LILY_SOURCES",
+        "LILY_SOURCE_",
+        kinds.names("[a-z][a-z0-9-]*", "lower case letters, digits and hyphens"),
+        "Names of the sources.",
+        default="monte-carlo",
+    )
+    clients: Mapping[str, ClientSettings] = instances(
+        ClientSettings,
+        "LILY_CLIENTS",
+        "LILY_CLIENT_",
+        kinds.names("[a-z][a-z0-9_-]*", "lower case letters, digits, hyphens and underscores"),
+        "Names of the clients.",
+        default="",
+    )
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings that `environ` describes. An empty value counts as not set. Raises SettingsError with every fault."""
+    reader = Reader(environ)
+    made: Settings = reader.read(Settings)
+    reader.unknown(
+        "LILY_",
+        ignored="LILY_RUN_",  # they belong to `make run`
+        lists={"LILY_SOURCE_": "LILY_SOURCES", "LILY_CLIENT_": "LILY_CLIENTS"},
+    )
+    if reader.faults:
+        raise SettingsError(reader.faults)
+    return made
+
+
+@cache
+def settings() -> Settings:
+    """This process' settings, read on first use. Tests that change the environment call `settings.cache_clear()`."""
+    return load(os.environ)
+
+
+def document() -> str:
+    """docs/configuration.md."""
+    lines = [
+        "# Configuration",
+        "",
+        "Made from `lily/runtime/settings.py` by `python -m lily.runtime.settings > docs/configuration.md`; edit there.",
+        "",
+        "All of Lily is configured by environment variables. Each process reads them once, when it starts, and refuses to",
+        "start if any is wrong, with one line for each. An empty value counts as not set. `<NAME>` is the name of an",
+        "instance in upper case with `_` for `-`: the source `monte-carlo` is read from `LILY_SOURCE_MONTE_CARLO_*`.",
+        "Variables that begin with `LILY_RUN_` belong to `make run`. Any other unknown `LILY_*` is an error.",
+    ]
+    for title, text, rows in describe(Settings):
+        lines += ["", f"## {title}", ""] + ([text, ""] if text else [])
+        lines += ["| variable | value | default | meaning |", "| --- | --- | --- | --- |"]
+        lines += [f"| `{name}` | {kind} | {default} | {meaning} |" for name, kind, default, meaning in rows]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())
