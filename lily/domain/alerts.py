@@ -8,7 +8,7 @@ from lily.domain.assets import TableRef
 
 @dataclass(frozen=True)
 class AlertDetails:
-    """One reading of an alert. `updated_at` is the source's own time and orders readings; `read_at` is ours, taken before asking."""
+    """One reading of an alert. `updated_at` is the source's time and orders readings; `read_at` is ours, taken before asking."""
 
     alert_id: str
     status: str  # one of incidents.STATUSES

@@ -44,7 +44,7 @@ class Event:
     source: str
     account: str
     received_at: datetime
-    raw: bytes
+    raw: bytes  # as it is stored, deflated if it was long; empty if it lies in parts of its own
     lane_key: str
     traceparent: str = ""
     state: State = State.RECEIVED
@@ -59,7 +59,7 @@ class Event:
     reason: str = ""  # why it is parked, or why the last attempt failed
     due_at: datetime | None = None
     timeline: tuple[Moment, ...] = ()
-    version: int = 0
+    version: int = 0  # of the stored item, 0 if it was never stored; every write adds one
 
     @property
     def type(self) -> str:
@@ -93,7 +93,7 @@ def noted(event: Event, at: datetime, what: str, note: str = "") -> Event:
     timeline = (*event.timeline, Moment(at, what, event.attempts + 1, note))
     if len(timeline) > TIMELINE_MAX:
         timeline = timeline[:10] + timeline[-(TIMELINE_MAX - 10) :]
-    return replace(event, timeline=timeline, version=event.version + 1)
+    return replace(event, timeline=timeline)
 
 
 @dataclass(frozen=True)
