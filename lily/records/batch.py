@@ -1,0 +1,210 @@
+"""Many items per DynamoDB call: the service's limits, what it left undone, and each item's own answer.
+
+Items are in DynamoDB's own form (`{"pk": {"S": ...}}`), made by `packed` and read by `plain`.
+"""
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from lily.runtime import aws
+from lily.runtime.errors import Permanent, Transient
+from lily.runtime.settings import settings
+
+Item = dict[str, dict[str, Any]]
+Key = tuple[str, str]
+
+WRITE_MAX = 25  # BatchWriteItem and BatchExecuteStatement
+READ_MAX = 100  # BatchGetItem
+CALL_BYTES_MAX = 4_000_000  # 16 MB is documented for BatchWriteItem only; PartiQL's limit is not
+
+
+class Inserted(Enum):
+    """How a conditional insert ended. MAYBE: the key exists, but an attempt of ours that seemed to fail may have made it."""
+
+    NEW = "new"
+    EXISTS = "exists"
+    MAYBE = "maybe"
+
+
+def packed(values: Mapping[str, str | int | bytes | None]) -> Item:
+    """An item from plain values; None leaves the attribute out."""
+    return {name: _attribute(value) for name, value in values.items() if value is not None}
+
+
+def plain(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: int(text) if kind == "N" else text for name, box in item.items() for kind, text in box.items()}
+
+
+def key_of(pk: str, sk: str) -> Item:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def insert_many(items: Sequence[Item], timeout_s: float) -> list[Inserted | Transient | Permanent]:
+    """Each item's own answer, in order. An existing key is never overwritten. Keys must differ within `items`.
+
+    One item is a conditional PutItem; more go as PartiQL INSERTs, the only batched write that refuses an existing key per item
+    (BatchWriteItem overwrites, a transaction fails as a whole).
+    """
+    ends_at = time.monotonic() + timeout_s
+    answers: list[Inserted | Transient | Permanent] = [Transient("not tried")] * len(items)
+    waiting, attempt, tried = list(range(len(items))), 0, set[int]()
+    while waiting:
+        for chunk in _chunks(waiting, items):
+            for index, answer in zip(chunk, _insert([items[index] for index in chunk]), strict=True):
+                answers[index] = Inserted.MAYBE if answer is Inserted.EXISTS and index in tried else answer
+        waiting = [index for index in waiting if isinstance(answers[index], Transient)]
+        tried.update(waiting)
+        attempt += 1
+        if waiting and not _pause(attempt, ends_at):
+            break
+    return answers
+
+
+def write_many(items: Sequence[Item], timeout_s: float = 3.0) -> None:
+    """Put all items, whatever was there before; only for items that the caller owns. Keys must differ.
+
+    Safe to repeat. Raises Transient where some are still unwritten at the deadline, Permanent where the call was refused.
+    """
+    table, ends_at, attempt = settings().table, time.monotonic() + timeout_s, 0
+    waiting = list(items)
+    while waiting:
+        undone: list[Item] = []
+        for chunk in _chunks(range(len(waiting)), waiting):
+            requests = [{"PutRequest": {"Item": waiting[index]}} for index in chunk]
+            answer = aws.call(aws.dynamodb().batch_write_item, RequestItems={table: requests})
+            undone += [request["PutRequest"]["Item"] for request in answer.get("UnprocessedItems", {}).get(table, [])]
+        waiting, attempt = undone, attempt + 1
+        if waiting and not _pause(attempt, ends_at):
+            raise Transient(f"DynamoDB left {len(waiting)} of {len(items)} items unwritten")
+
+
+def read_many(keys: Sequence[Key], timeout_s: float = 3.0) -> dict[Key, Item]:
+    """The items at `keys`, strongly consistent; missing ones are left out. Raises Transient and Permanent."""
+    table, ends_at, attempt = settings().table, time.monotonic() + timeout_s, 0
+    found: dict[Key, Item] = {}
+    waiting = [key_of(*key) for key in dict.fromkeys(keys)]
+    while waiting:
+        undone: list[Item] = []
+        for start in range(0, len(waiting), READ_MAX):
+            request = {table: {"Keys": waiting[start : start + READ_MAX], "ConsistentRead": True}}
+            answer = aws.call(aws.dynamodb().batch_get_item, RequestItems=request)
+            for item in answer["Responses"].get(table, []):
+                found[item["pk"]["S"], item["sk"]["S"]] = item
+            undone += answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+        waiting, attempt = undone, attempt + 1
+        if waiting and not _pause(attempt, ends_at):
+            raise Transient(f"DynamoDB left {len(waiting)} of {len(keys)} items unread")
+    return found
+
+
+def put_if(items: Sequence[tuple[Item, int]], timeout_s: float = 3.0) -> list[bool | Transient | Permanent]:
+    """Put each item if the stored one has the given version (attribute `ver`; 0: none is there). Its own answer each, in order.
+
+    False: another writer was there first; read again. Replaces the whole item. An answer lost on the way counts as False too,
+    and the reader then finds its own write.
+    """
+    answers: list[bool | Transient | Permanent] = [Transient("not tried")] * len(items)
+    ends_at, attempt, waiting = time.monotonic() + timeout_s, 0, list(range(len(items)))
+    while waiting:
+        for chunk in _chunks(waiting, [item for item, _ in items]):
+            statements = [_replace(*items[index]) for index in chunk]
+            for index, error in zip(chunk, execute_many(statements), strict=True):
+                if error is None:
+                    answers[index] = True
+                elif error in {"ConditionalCheckFailed", "DuplicateItem"}:
+                    answers[index] = False
+                else:
+                    answers[index] = failure(error)
+        waiting = [index for index in waiting if isinstance(answers[index], Transient)]
+        attempt += 1
+        if waiting and not _pause(attempt, ends_at):
+            break
+    return answers
+
+
+def execute_many(statements: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Up to 25 PartiQL writes in one call; per statement its error code, or None. Raises Transient and Permanent as a whole."""
+    answer = aws.call(aws.dynamodb().batch_execute_statement, Statements=list(statements))
+    return [response.get("Error", {}).get("Code") for response in answer["Responses"]]
+
+
+def failure(code: str) -> Transient | Permanent:
+    """A statement's error code as what it means for its caller."""
+    return Transient(f"DynamoDB: {code}") if code in aws.RETRY_ALONE else Permanent(f"DynamoDB: {code}")
+
+
+def _insert(items: Sequence[Item]) -> list[Inserted | Transient | Permanent]:
+    try:
+        return [_insert_one(items[0])] if len(items) == 1 else _insert_batch(items)
+    except Transient as error:
+        return [error] * len(items)
+    except Permanent as error:
+        if len(items) == 1:
+            return [error]
+        return [answer for item in items for answer in _insert([item])]  # one refused item must not fail its neighbours
+
+
+def _insert_one(item: Item) -> Inserted:
+    try:
+        aws.call(aws.dynamodb().put_item, TableName=settings().table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+    except aws.ConditionFailed:
+        return Inserted.EXISTS
+    return Inserted.NEW
+
+
+def _insert_batch(items: Sequence[Item]) -> list[Inserted | Transient | Permanent]:
+    return [
+        Inserted.NEW if code is None else Inserted.EXISTS if code == "DuplicateItem" else failure(code)
+        for code in execute_many([_statement(item) for item in items])
+    ]
+
+
+def _statement(item: Item) -> dict[str, Any]:
+    names = ", ".join(f"'{name}': ?" for name in item)
+    return {"Statement": f'INSERT INTO "{settings().table}" VALUE {{{names}}}', "Parameters": list(item.values())}
+
+
+def _replace(item: Item, version: int) -> dict[str, Any]:
+    if version == 0:
+        return _statement(item)
+    body = {name: value for name, value in item.items() if name not in {"pk", "sk"}}
+    gone = [name for name in ("g1", "t", "g2", "due", "exp", "sev") if name not in item]
+    sets = " ".join(f'SET "{name}"=?' for name in body)
+    removes = " ".join(f'REMOVE "{name}"' for name in gone)
+    text = f'UPDATE "{settings().table}" {sets} {removes} WHERE pk=? AND sk=? AND ver=?'
+    return {"Statement": text, "Parameters": [*body.values(), item["pk"], item["sk"], {"N": str(version)}]}
+
+
+def _chunks(indices: Sequence[int], items: Sequence[Item]) -> list[list[int]]:
+    chunks: list[list[int]] = []
+    size = 0
+    for index in indices:
+        weight = _weight(items[index])
+        if not chunks or len(chunks[-1]) == WRITE_MAX or size + weight > CALL_BYTES_MAX:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(index)
+        size += weight
+    return chunks
+
+
+def _weight(item: Item) -> int:
+    return sum(len(next(iter(box.values()))) for box in item.values())
+
+
+def _attribute(value: str | int | bytes) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        return {"B": value}
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def _pause(attempt: int, ends_at: float) -> bool:
+    """Wait a little, with jitter, before what is left is tried again. False: no time for it."""
+    delay_s = random.uniform(0.01, min(0.4, 0.02 * 2**attempt))
+    if time.monotonic() + delay_s >= ends_at:
+        return False
+    time.sleep(delay_s)
+    return True

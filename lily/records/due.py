@@ -1,0 +1,95 @@
+"""The due index: what is still to be done, oldest first. The sweep walks it; whatever is done leaves it.
+
+A due thing is named by its member: `e:<event>`, `r:<event>` (a repeat) or `i:<source>#<incident>`, the names under which it
+travels through the lanes as well.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lily.records.batch import Item, plain
+from lily.runtime import aws
+from lily.runtime.settings import settings
+
+SHARDS = 16
+KINDS = {"e": "event", "r": "repeat", "i": "incident"}
+
+
+@dataclass(frozen=True)
+class Due:
+    """One thing that is due: its lane, its member and since when."""
+
+    member: str
+    lane_key: str
+    due_at: datetime
+    sort: str
+
+
+def keys(member: str, lane_key: str, at: datetime | None) -> dict[str, str | None]:
+    """The two attributes that put an item into the index at `at`; with None, those that keep it out."""
+    if at is None:
+        return {"g2": None, "due": None}
+    return {"g2": _partition("P", member), "due": f"{millis(at):013d}#{lane_key}#{member}"}
+
+
+def parked_keys(member: str, at: datetime) -> dict[str, str | None]:
+    """Beside what is due: parked things, by the time at which they arrived."""
+    return {"g2": _partition("F", member), "due": f"{millis(at):013d}#{member[2:]}"}
+
+
+def page(kind: str, shard: int, until: datetime, after: str | None = None, limit: int = 100) -> list[Due]:
+    """Up to `limit` things of one kind and shard that are due before `until`, oldest first, after the sort key `after`.
+
+    The index lags behind the table: read the item itself before acting on it.
+    """
+    answer = aws.call(
+        aws.dynamodb().query,
+        TableName=settings().table,
+        IndexName="gs2",
+        KeyConditionExpression="g2 = :g AND due BETWEEN :a AND :u",
+        ExpressionAttributeValues={
+            ":g": {"S": f"P#{kind}#{shard}"},
+            ":a": {"S": f"{after}\x00" if after else "0"},
+            ":u": {"S": f"{millis(until):013d}"},
+        },
+        Limit=limit,
+    )
+    return [_read(item) for item in answer["Items"]]
+
+
+def count(kind: str, shard: int, limit: int = 1000) -> int:
+    """How many things of one kind and shard have a due key, come or still to come; counts no further than `limit`."""
+    answer = aws.call(
+        aws.dynamodb().query,
+        TableName=settings().table,
+        IndexName="gs2",
+        KeyConditionExpression="g2 = :g",
+        ExpressionAttributeValues={":g": {"S": f"P#{kind}#{shard}"}},
+        Select="COUNT",
+        Limit=limit,
+    )
+    return int(answer["Count"])
+
+
+def millis(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
+def time_of(sort: str) -> datetime:
+    """The time in a sort key of the index."""
+    return datetime.fromtimestamp(int(sort[:13]) / 1000, UTC)
+
+
+def shard(member: str) -> int:
+    return hashlib.sha256(member.encode("utf-8", "surrogatepass")).digest()[0] % SHARDS
+
+
+def _partition(prefix: str, member: str) -> str:
+    return f"{prefix}#{KINDS[member[0]]}#{shard(member)}"
+
+
+def _read(item: Item) -> Due:
+    sort = plain(item)["due"]
+    _, lane_key, member = sort.split("#", 2)
+    return Due(member, lane_key, time_of(sort), sort)

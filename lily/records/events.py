@@ -1,0 +1,328 @@
+"""Events in DynamoDB: accepted once, worked on by the lane that holds them, replayed on request."""
+
+import base64
+import secrets
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from lily.domain.events import MOVES, Event, IllegalMove, Repeat, State, noted
+from lily.domain.incidents import Effect
+from lily.records import batch, days, due, forms
+from lily.records.batch import Inserted, Item, packed, plain
+from lily.runtime import aws, clock
+from lily.runtime.errors import Permanent, Transient
+from lily.runtime.settings import settings
+
+SWEEP_AFTER = timedelta(seconds=30)  # what accept promises: later than this, the sweep takes over
+RAW_INLINE_MAX = 250_000  # deflated bytes beside the rest of an item, of which DynamoDB takes 400 KB
+RAW_PART = 350_000
+DEFLATE_FROM = 1024  # smaller bodies cost more to deflate than they save
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The event is in DynamoDB. `duplicate` says that it was there before."""
+
+    duplicate: bool
+
+
+def accept_many(events: Sequence[Event], timeout_s: float) -> list[Accepted | Transient | Permanent]:
+    """Write new events, each with its own answer, in order. Ids must differ. What is there already stays as it is."""
+    failed = {event.id: error for event in events if (error := _write_parts(event, timeout_s))}
+    ready = {event.id: (event, secrets.token_hex(8)) for event in events if event.id not in failed}
+    answers = batch.insert_many([_item(event, {"token": token}) for event, token in ready.values()], timeout_s)
+    accepted = {event.id: _accepted(event, token, answer) for (event, token), answer in zip(ready.values(), answers, strict=True)}
+    return [failed.get(event.id) or accepted[event.id] for event in events]
+
+
+def get(event_id: str) -> Event | None:
+    """The event as it stands now (strongly consistent), or None if there is none or its time is over."""
+    return load_many([event_id]).get(event_id)
+
+
+def load_many(event_ids: Sequence[str]) -> dict[str, Event]:
+    """Events by id, strongly consistent; unknown and expired ones are left out. Raises Transient and Permanent."""
+    items = batch.read_many([(f"E#{event_id}", "E") for event_id in event_ids])
+    now = clock.now().timestamp()
+    return {pk[2:]: _event(item) for (pk, _), item in items.items() if int(item.get("exp", {}).get("N", "0")) > now}
+
+
+def save_many(events: Sequence[Event]) -> list[Event]:
+    """Write events that the caller's lane holds, whatever was there, and return them as stored. Safe to repeat.
+
+    Raises Transient and Permanent; some may then be written.
+    """
+    items = [item for event in events for item in (_item(event), *_asset_items(event))]
+    batch.write_many(items)
+    return [replace(event, version=event.version + 1) for event in events]
+
+
+def save_if_unchanged(events: Sequence[Event]) -> list[bool | Transient | Permanent]:
+    """Write events that no lane holds; False where one has changed since it was read."""
+    return batch.put_if([(_item(event), event.version) for event in events])
+
+
+def replay(event: Event, at: datetime, note: str) -> Event | None:
+    """Send a finished event on its way again, under the same id. None: somebody else changed it first; read it again.
+
+    Raises IllegalMove for one that is still being worked on.
+    """
+    if State.RECEIVED not in MOVES[event.state]:
+        raise IllegalMove(f"event {event.id} is {event.state}; only finished events can be replayed")
+    again = replace(
+        noted(event, at, "replayed", note),
+        state=State.RECEIVED,
+        attempts=0,
+        swept=0,
+        reason="",
+        replays=event.replays + 1,
+        due_at=at + SWEEP_AFTER,
+    )
+    (answer,) = save_if_unchanged([again])
+    if isinstance(answer, Exception):
+        raise answer
+    return replace(again, version=again.version + 1) if answer else None
+
+
+def postpone(event_ids: Sequence[str], until: datetime) -> list[Event]:
+    """Claim overdue events for one more try: due again at `until`, counted in `swept`. Returns those that really were unfinished.
+
+    A finished event that the lagging index still shows, and one that changed meanwhile, are left alone.
+    """
+    now = clock.now()
+    unfinished = [event for event in load_many(event_ids).values() if event.due_at is not None and event.due_at <= now]
+    claimed = [replace(event, due_at=until, swept=event.swept + 1) for event in unfinished]
+    return [event for event, won in zip(claimed, save_if_unchanged(claimed), strict=True) if won is True]
+
+
+def note_repeat(event_id: str, lane_key: str, count: int, at: datetime) -> None:
+    """Count a delivery that came again, beside its event, and owe it a look. Folded: one item however often it comes."""
+    member = f"r:{event_id}"
+    keys = due.keys(member, lane_key, at + SWEEP_AFTER)
+    aws.call(
+        aws.dynamodb().update_item,
+        TableName=settings().table,
+        Key=batch.key_of(f"E#{event_id}", "R"),
+        UpdateExpression="SET seen = :s, g2 = :g, due = :u, lk = :l, #e = :e ADD n :n",
+        ExpressionAttributeNames={"#e": "exp"},
+        ExpressionAttributeValues=packed(
+            {
+                ":s": at.isoformat(),
+                ":g": keys["g2"],
+                ":u": keys["due"],
+                ":l": lane_key,
+                ":e": _expires(at),
+                ":n": count,
+            }
+        ),
+    )
+
+
+def repeat_of(event_id: str) -> Repeat | None:
+    """How often the delivery came again, or None if it came once."""
+    return load_repeats([event_id]).get(event_id)
+
+
+def load_repeats(event_ids: Sequence[str]) -> dict[str, Repeat]:
+    items = batch.read_many([(f"E#{event_id}", "R") for event_id in event_ids])
+    return {pk[2:]: _repeat(pk[2:], plain(item)) for (pk, _), item in items.items()}
+
+
+def settle_repeat(repeat: Repeat) -> bool:
+    """Store what became of a repeat, unless another one arrived meanwhile (False): then its look is still owed."""
+    keys = due.keys(f"r:{repeat.event_id}", repeat.lane_key, repeat.due_at)
+    removes = "" if repeat.due_at else " REMOVE g2, due"
+    sets = ", g2 = :g, due = :u" if repeat.due_at else ""
+    try:
+        aws.call(
+            aws.dynamodb().update_item,
+            TableName=settings().table,
+            Key=batch.key_of(f"E#{repeat.event_id}", "R"),
+            UpdateExpression=f"SET occ = :o, att = :a{sets}{removes}",
+            ConditionExpression="n = :n",
+            ExpressionAttributeValues=packed(
+                {":o": repeat.occurrence, ":a": repeat.attempts, ":n": repeat.count, ":g": keys["g2"], ":u": keys["due"]}
+            ),
+        )
+    except aws.ConditionFailed:
+        return False
+    return True
+
+
+def body(event: Event) -> bytes:
+    """The body as it was sent."""
+    if event.raw:
+        return inflated(event.raw)
+    answer = aws.call(
+        aws.dynamodb().query,
+        TableName=settings().table,
+        KeyConditionExpression="pk = :p AND begins_with(sk, :b)",
+        ExpressionAttributeValues={":p": {"S": f"E#{event.id}"}, ":b": {"S": "B#"}},
+        ConsistentRead=True,
+    )
+    return inflated(b"".join(item["raw"]["B"] for item in answer["Items"]))
+
+
+def deflated(raw: bytes) -> bytes:
+    """A body in the form in which events hold it. No JSON object begins as a deflated one does, so no flag is needed."""
+    return zlib.compress(raw, 1) if len(raw) >= DEFLATE_FROM else raw
+
+
+def inflated(stored: bytes) -> bytes:
+    return zlib.decompress(stored) if stored[:1] == b"x" else stored
+
+
+def dump(event: Event) -> Mapping[str, Any]:
+    """The event in the form of its item, for a working set; `restore` reads it."""
+    return {**plain(_item(event)), "raw": base64.b64encode(event.raw).decode(), "ver": event.version}
+
+
+def restore(values: Mapping[str, Any]) -> Event:
+    return _event(packed({**values, "raw": base64.b64decode(values["raw"])}))
+
+
+def _accepted(event: Event, token: str, answer: Inserted | Transient | Permanent) -> Accepted | Transient | Permanent:
+    if isinstance(answer, Transient | Permanent):
+        return answer
+    if answer is Inserted.MAYBE:  # an attempt of ours may have made it, although its answer was lost
+        try:
+            stored = batch.read_many([(f"E#{event.id}", "E")])
+        except (Transient, Permanent) as error:
+            return error
+        data = orjson.loads(stored[f"E#{event.id}", "E"]["d"]["S"]) if stored else {}
+        return Accepted(duplicate=data.get("token") != token)
+    return Accepted(duplicate=answer is Inserted.EXISTS)
+
+
+def _item(event: Event, extra: Mapping[str, Any] | None = None) -> Item:
+    t = f"{due.millis(event.received_at):013d}#{event.id}"
+    parked = event.state is State.PARKED
+    keys = (
+        due.parked_keys(f"e:{event.id}", event.received_at) if parked else due.keys(f"e:{event.id}", event.lane_key, event.due_at)
+    )
+    return packed(
+        {
+            "pk": f"E#{event.id}",
+            "sk": "E",
+            "g1": days.partition(f"{event.received_at:%Y%m%d}", event.id),
+            "t": t,
+            **keys,
+            "g3": f"A#{event.assets[0]}" if event.assets else None,
+            "sta": event.state.value,
+            "src": event.source,
+            "typ": event.change.type if event.change else None,
+            "sev": event.severity,
+            "exp": _expires(event.received_at),
+            "ver": event.version + 1,
+            "raw": event.raw if 0 < len(event.raw) <= RAW_INLINE_MAX else None,
+            "d": orjson.dumps({**_data(event), **(extra or {})}).decode(),
+        }
+    )
+
+
+def _data(event: Event) -> dict[str, Any]:
+    """What no index needs. Empty values are left out: every byte is written three times on the way."""
+    data = {
+        "account": event.account,
+        "at": event.received_at.isoformat(),
+        "lane_key": event.lane_key,
+        "traceparent": event.traceparent,
+        "change": forms.change_form(event.change) if event.change else None,
+        "enrichment": event.enrichment,
+        "effect": event.effect,
+        "incident": event.incident,
+        "assets": event.assets,
+        "attempts": event.attempts,
+        "swept": event.swept,
+        "replays": event.replays,
+        "reason": event.reason,
+        "due_at": forms.time_form(event.due_at),
+        "timeline": [forms.moment_form(moment) for moment in event.timeline],
+    }
+    return {name: value for name, value in data.items() if value}
+
+
+def _event(item: Item) -> Event:
+    values = plain(item)
+    data = orjson.loads(values["d"])
+    return Event(
+        id=values["pk"][2:],
+        source=values["src"],
+        account=data.get("account", ""),
+        received_at=datetime.fromisoformat(data["at"]),
+        raw=values.get("raw", b""),
+        lane_key=data["lane_key"],
+        traceparent=data.get("traceparent", ""),
+        state=State(values["sta"]),
+        change=forms.change_from(data["change"]) if data.get("change") else None,
+        enrichment=data.get("enrichment", {}),
+        effect=Effect(data["effect"]) if data.get("effect") else None,
+        incident=data.get("incident", {}),
+        assets=tuple(data.get("assets", ())),
+        attempts=data.get("attempts", 0),
+        swept=data.get("swept", 0),
+        replays=data.get("replays", 0),
+        reason=data.get("reason", ""),
+        due_at=forms.time_from(data.get("due_at")),
+        timeline=tuple(forms.moment_from(form) for form in data.get("timeline", ())),
+        version=values.get("ver", 0),
+    )
+
+
+def _write_parts(event: Event, timeout_s: float) -> Transient | Permanent | None:
+    """Before the event itself: an event never points to a body that is not there."""
+    if len(event.raw) <= RAW_INLINE_MAX:
+        return None
+    try:
+        batch.write_many(_parts(event), timeout_s)
+    except (Transient, Permanent) as error:
+        return error
+    return None
+
+
+def _parts(event: Event) -> list[Item]:
+    stored = event.raw
+    return [
+        packed(
+            {
+                "pk": f"E#{event.id}",
+                "sk": f"B#{start // RAW_PART:04d}",
+                "raw": stored[start : start + RAW_PART],
+                "exp": _expires(event.received_at),
+            }
+        )
+        for start in range(0, len(stored), RAW_PART)
+    ]
+
+
+def _asset_items(event: Event) -> list[Item]:
+    """Entries for further assets in the index by asset; written once, when the event is stored."""
+    if event.state is not State.STORED:
+        return []
+    t = f"{due.millis(event.received_at):013d}#{event.id}"
+    return [
+        packed({"pk": f"E#{event.id}", "sk": f"A#{asset}", "g3": f"A#{asset}", "t": t, "exp": _expires(event.received_at)})
+        for asset in event.assets[1:]
+    ]
+
+
+def _repeat(event_id: str, values: Mapping[str, Any]) -> Repeat:
+    sort = values.get("due")
+    return Repeat(
+        event_id=event_id,
+        count=values["n"],
+        arrived_at=datetime.fromisoformat(values["seen"]),
+        lane_key=values["lk"],
+        occurrence=values.get("occ", 1),
+        attempts=values.get("att", 0),
+        due_at=due.time_of(sort) if sort else None,
+    )
+
+
+def _expires(at: datetime) -> int:
+    return int((at + timedelta(days=settings().event_ttl_days)).timestamp())
