@@ -1,0 +1,113 @@
+"""Group commit for threads: whoever finds no write in flight writes for all who wait; nobody waits for a timer.
+
+Idle, a group is one item and nothing is added to its latency. Under load, items gather while writes are in flight, up to the
+limit of a group; a full group never waits for company.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from lily.runtime.errors import Transient
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class _Ticket(Generic[Item, Answer]):
+    """One caller's place in the queue. Woken when its answer stands, or when it is to write `group` for others and itself."""
+
+    item: Item
+    woken: threading.Event = field(default_factory=threading.Event)
+    answer: Answer | Exception | None = None
+    group: "list[_Ticket[Item, Answer]]" = field(default_factory=list)
+
+
+class GroupCommit(Generic[Item, Answer]):
+    """Gathers the items of many threads into groups for `write`, which gives each item its own answer, in order."""
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[Item]], Sequence[Answer]],
+        group_max: int = 25,
+        in_flight_max: int = 4,
+        waiting_max: int = 2000,
+    ) -> None:
+        self._write = write
+        self._group_max = group_max
+        self._in_flight_max = in_flight_max
+        self._waiting_max = waiting_max
+        self._lock = threading.Lock()
+        self._waiting: list[_Ticket[Item, Answer]] = []
+        self._in_flight = 0
+
+    def submit(self, item: Item, timeout_s: float) -> Answer:
+        """The answer to `item`, once its group is written.
+
+        Raises Transient when too many wait already, or when there is no answer in time (the item may still be written);
+        what `write` raised, each of its group gets.
+        """
+        ticket: _Ticket[Item, Answer] = _Ticket(item)
+        ends_at = time.monotonic() + timeout_s
+        with self._lock:
+            if len(self._waiting) >= self._waiting_max:
+                raise Transient(f"{len(self._waiting)} writes are waiting already", retry_after_s=1.0)
+            self._waiting.append(ticket)
+            group = self._take()
+        if group:  # it need not hold our own ticket: those who came first go first
+            self._settle(group)
+        while ticket.answer is None:
+            if not ticket.woken.wait(max(0.0, ends_at - time.monotonic())):
+                self._leave(ticket)
+            if ticket.group:
+                group, ticket.group = ticket.group, []
+                self._settle(group)
+        if isinstance(ticket.answer, Exception):
+            raise ticket.answer
+        return ticket.answer
+
+    def depth(self) -> int:
+        """How many wait for a write to begin."""
+        return len(self._waiting)
+
+    def _take(self) -> list[_Ticket[Item, Answer]]:
+        """The next group, if it may be written now; empty otherwise. Only under the lock.
+
+        While one write is in flight a second one waits for some company, so that groups grow with the load; with a slow
+        service behind, the queue fills and up to `in_flight_max` run side by side.
+        """
+        wanted = min(self._group_max, 8 * self._in_flight)
+        if not self._waiting or self._in_flight == self._in_flight_max or len(self._waiting) < wanted:
+            return []
+        group, self._waiting = self._waiting[: self._group_max], self._waiting[self._group_max :]
+        self._in_flight += 1
+        return group
+
+    def _settle(self, group: Sequence[_Ticket[Item, Answer]]) -> None:
+        answers: Sequence[Answer | Exception]
+        try:
+            answers = self._write([ticket.item for ticket in group])
+        except Exception as error:
+            answers = [error] * len(group)  # every waiting thread must get an answer, whatever happened
+        with self._lock:
+            self._in_flight -= 1
+            following = self._take()
+            if following:
+                following[0].group = following
+        for ticket, answer in zip(group, answers, strict=True):
+            ticket.answer = answer
+            ticket.woken.set()
+        if following:
+            following[0].woken.set()
+
+    def _leave(self, ticket: _Ticket[Item, Answer]) -> None:
+        """Give up a place. One that was just asked to write for others has to do so first."""
+        with self._lock:
+            if ticket.group or ticket.answer is not None:
+                return
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+        raise Transient("the write was not confirmed in time", retry_after_s=1.0)

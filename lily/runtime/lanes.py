@@ -1,0 +1,150 @@
+"""Self-clocking lanes on Redis: whoever finds a lane idle starts it, whoever finds it busy adds to its next batch.
+
+A lane is a sorted set of members and a token with a lease; at most one batch of each is in flight, and its end starts the
+next. All of it may be lost at any moment: what is to be done is due in the records, and the sweep pushes it again.
+"""
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+import redis
+
+from lily.runtime import redis_pool, seal
+from lily.runtime.errors import Transient
+from lily.runtime.settings import settings
+
+WORK_TTL_S = 300
+RETIRED_MAX = 64  # lanes that a smaller setting left behind and that still have to be drained
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Members that now belong to whoever holds `token` of `lane`."""
+
+    lane: int
+    token: str
+    members: tuple[str, ...]
+
+
+def lane_of(lane_key: str) -> int:
+    """The lane of a lane key (two hex digits), as many as there are now."""
+    return int(lane_key, 16) % settings().lanes.count
+
+
+def push(lane: int, members: Iterable[str]) -> Batch | None:
+    """Add members to a lane; those already waiting stay where they are. A batch to start, if the lane was idle.
+
+    Raises Transient while Redis does not answer; whether the members were added is then unknown, which does no harm.
+    """
+    score = f"{time.time():.3f}"
+    scored = [text for member in members for text in (score, member)]
+    return _run("push", lane, secrets.token_hex(8), scored)
+
+
+def start(lane: int) -> Batch | None:
+    """A batch to start, if the lane has members but nobody holds it: its last holder died."""
+    return _run("start", lane, secrets.token_hex(8), [])
+
+
+def renew(batch: Batch) -> bool:
+    """Keep the lane for another lease. False: it is no longer ours; stop without writing."""
+    answer = _call("renew", batch.lane, "", [batch.token])
+    return bool(answer)
+
+
+def done(batch: Batch) -> Batch | None:
+    """End a batch. The next one to start if more members wait; None if the lane is idle now, or was no longer ours."""
+    return _run("done", batch.lane, secrets.token_hex(8), [batch.token])
+
+
+def release(batch: Batch) -> None:
+    """Give the lane up without taking more: the next batch could not be started."""
+    _call("release", batch.lane, "", [batch.token])
+
+
+def depths() -> dict[int, int]:
+    """How many members wait in each lane, retired ones included that still have some. Raises Transient."""
+    try:
+        pipeline = redis_pool.client().pipeline(transaction=False)
+        for lane in range(RETIRED_MAX):
+            pipeline.zcard(_key(lane, "q"))
+        counts = pipeline.execute()
+    except redis.RedisError as error:
+        raise Transient(f"Redis: {error}") from error
+    return {lane: int(n) for lane, n in enumerate(counts) if n or lane < settings().lanes.count}
+
+
+def save_work(batch: Batch, work: Any) -> None:
+    """Keep a batch's working set, sealed, for its next step. Losing it costs that step a read, so a failure is no error."""
+    try:
+        redis_pool.client().set(_work_key(batch), seal.seal(orjson.dumps(work)), ex=WORK_TTL_S)
+    except redis.RedisError:
+        return
+
+
+def load_work(batch: Batch) -> Any | None:
+    """The working set that the step before left, or None if it is gone, or was sealed with a key that is no longer active."""
+    try:
+        sealed = redis_pool.client().get(_work_key(batch))
+        return orjson.loads(seal.unseal(sealed)) if isinstance(sealed, bytes) else None
+    except (redis.RedisError, ValueError):
+        return None
+
+
+def drop_work(batch: Batch) -> None:
+    try:
+        redis_pool.client().delete(_work_key(batch))
+    except redis.RedisError:
+        return
+
+
+def _run(act: str, lane: int, token: str, arguments: Sequence[str]) -> Batch | None:
+    members = _call(act, lane, token, arguments)
+    return Batch(lane, token, tuple(members)) if members else None
+
+
+def _call(act: str, lane: int, token: str, arguments: Sequence[str]) -> list[str]:
+    lanes = settings().lanes
+    header = [act, token, str(int(lanes.lease_s * 1000)), str(lanes.batch_max)]
+    keys = [_key(lane, "q"), _key(lane, "lock")]
+    try:
+        client = redis_pool.client()
+        text, sha = _script()
+        try:
+            answer = client.evalsha(sha, len(keys), *keys, *header, *arguments)
+        except redis.exceptions.NoScriptError:
+            answer = client.eval(text, len(keys), *keys, *header, *arguments)
+    except redis.RedisError as error:
+        raise Transient(f"Redis: {error}") from error
+    return [member.decode() for member in answer]
+
+
+@cache
+def _script() -> tuple[str, str]:
+    import hashlib
+
+    text = Path(__file__).with_name("lanes.lua").read_text()
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _key(lane: int, part: str) -> str:
+    return f"{settings().installation}:{{lane:{lane}}}:{part}"
+
+
+def _work_key(batch: Batch) -> str:
+    return f"{_key(batch.lane, 'w')}:{batch.token}"
+
+
+def form(batch: Batch) -> dict[str, Any]:
+    """A batch as it travels in messages."""
+    return {"lane": batch.lane, "token": batch.token, "members": list(batch.members)}
+
+
+def from_form(values: Mapping[str, Any]) -> Batch:
+    return Batch(values["lane"], values["token"], tuple(values["members"]))
