@@ -1,0 +1,150 @@
+"""Make a delivery durable, then answer: group commit into the records; the lane is woken by a thread that nobody waits for."""
+
+import threading
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from lily.domain.deliveries import Delivery, event_id
+from lily.domain.events import Event
+from lily.records import events
+from lily.records.events import Accepted
+from lily.runtime import clock, logs, metrics
+from lily.runtime.errors import Permanent, Transient
+from lily.runtime.group_commit import GroupCommit
+from lily.runtime.settings import settings
+from tasks import doors
+
+log = logs.get(__name__)
+
+Answer = Accepted | Transient | Permanent
+PUSHED_MAX = 10_000  # ids that wait for Redis; beyond, the oldest are left to the sweep
+REST_S = 1.0  # after Redis failed
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The delivery is in DynamoDB as event `event_id`. `duplicate`: it was there before."""
+
+    event_id: str
+    duplicate: bool
+
+
+def accept(delivery: Delivery, lane_key: str) -> Receipt:
+    """Store a delivery that was proven genuine. Safe to repeat: the same delivery is the same event.
+
+    Raises Transient when it could not be stored in time (it may have been; sending it again is right), Permanent when
+    DynamoDB refuses it.
+    """
+    event = Event(
+        id=event_id(delivery.source, delivery.account, delivery.body),
+        source=delivery.source,
+        account=delivery.account,
+        received_at=delivery.received_at,
+        raw=events.deflated(delivery.raw),
+        lane_key=lane_key,
+        traceparent=delivery.traceparent,
+        due_at=delivery.received_at + events.SWEEP_AFTER,
+    )
+    answer = _commits().submit(event, settings().accept_deadline_s)
+    if not isinstance(answer, Accepted):
+        raise answer
+    return Receipt(event.id, answer.duplicate)
+
+
+def depth() -> int:
+    """How many deliveries wait for a write to begin."""
+    return _commits().depth()
+
+
+def flush(timeout_s: float) -> None:
+    """Give the woken lanes a moment before the process ends. What is left is the sweep's."""
+    _pusher().drain(timeout_s)
+
+
+@cache
+def _commits() -> GroupCommit[Event, Answer]:
+    return GroupCommit(_write)
+
+
+@cache
+def _pusher() -> "Pusher":
+    return Pusher()
+
+
+def _write(group: Sequence[Event]) -> list[Answer]:
+    """One write for a group. Equal deliveries are one item: its first bearer is told whether it was new."""
+    first = {event.id: event for event in reversed(group)}
+    unique = list(first.values())
+    by_id = dict(zip(first, events.accept_many(unique, settings().accept_deadline_s * 0.8), strict=True))
+    answers = [_of_bearer(first[event.id] is event, by_id[event.id]) for event in group]
+    repeats = Counter(
+        event.id for event, answer in zip(group, answers, strict=True) if isinstance(answer, Accepted) and answer.duplicate
+    )
+    failed = {event_id: error for event_id, n in repeats.items() if (error := _note_repeat(first[event_id], n))}
+    _pusher().push([*_members(first, by_id), *((first[event_id].lane_key, f"r:{event_id}") for event_id in repeats)])
+    metrics.observe("lily_batch_size", len(group), what="accept")
+    return [
+        failed.get(event.id, answer) if isinstance(answer, Accepted) and answer.duplicate else answer
+        for event, answer in zip(group, answers, strict=True)
+    ]
+
+
+def _of_bearer(is_first: bool, answer: Answer) -> Answer:
+    return answer if is_first or not isinstance(answer, Accepted) else Accepted(duplicate=True)
+
+
+def _note_repeat(event: Event, count: int) -> Transient | Permanent | None:
+    try:
+        events.note_repeat(event.id, event.lane_key, count, clock.now())
+    except (Transient, Permanent) as error:
+        return error
+    return None
+
+
+def _members(first: dict[str, Event], by_id: dict[str, Answer]) -> list[tuple[str, str]]:
+    return [
+        (first[event_id].lane_key, f"e:{event_id}")
+        for event_id, answer in by_id.items()
+        if isinstance(answer, Accepted) and not answer.duplicate
+    ]
+
+
+class Pusher:
+    """A thread that takes new members to their lanes. Its buffer is bounded, and Redis may hang as long as it likes."""
+
+    def __init__(self) -> None:
+        self._members: deque[tuple[str, str]] = deque(maxlen=PUSHED_MAX)
+        self._filled = threading.Event()
+        self._idle = threading.Event()
+        threading.Thread(target=self._run, name="lane-pusher", daemon=True).start()
+
+    def push(self, members: Sequence[tuple[str, str]]) -> None:
+        """Take members (lane key, name) on; returns at once."""
+        if members:
+            self._idle.clear()
+            self._members.extend(members)
+            self._filled.set()
+
+    def drain(self, timeout_s: float) -> None:
+        self._idle.wait(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            self._filled.wait()
+            self._filled.clear()
+            by_key: dict[str, list[str]] = defaultdict(list)
+            while self._members:
+                lane_key, member = self._members.popleft()
+                by_key[lane_key].append(member)
+            try:
+                doors.wake_many(by_key)
+            except Transient as error:
+                log.warning("lanes.not_woken", count=sum(map(len, by_key.values())), reason=error.reason)
+                time.sleep(REST_S)
+            except Exception as error:  # the thread must outlive any bug: without it every event waits for the sweep
+                log.error("lanes.not_woken", reason=f"bug: {type(error).__name__}", exc_info=error)
+            if not self._members:
+                self._idle.set()

@@ -1,0 +1,150 @@
+"""The inbound chain on batches: ingest | enrich | store | publish. Each step looks at its lane's token before it writes.
+
+Whatever goes wrong with one event concerns that event alone; whatever goes wrong with a whole batch leaves its events due in
+the records, and the lane always ends its turn.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from connectors import registry
+from lily.domain.events import Event, State
+from lily.records import events
+from lily.runtime import lanes, logs, metrics
+from lily.runtime.errors import Permanent, Transient
+from lily.runtime.settings import settings
+from tasks import doors, enrichment, storing, telling, work
+from tasks.base import isolate
+from tasks.celery import celery
+from tasks.work import Work
+
+log = logs.get(__name__)
+
+Form = dict[str, Any]
+
+
+@celery.task(name="ingest")
+def ingest(batch: Form, inline: bool = False) -> Form:
+    """Read the batch's deliveries and put them in Lily's words. `inline`: do the following steps here as well."""
+    form = _step("ingest", batch, None, _ingest)
+    if inline:
+        publish(store(enrich(form)))
+    return form
+
+
+@celery.task(name="enrich")
+def enrich(batch: Form) -> Form:
+    """Ask the sources for what their webhooks leave out."""
+    return _step("enrich", batch, _ingest, enrichment.enrich)
+
+
+@celery.task(name="store")
+def store(batch: Form) -> Form:
+    """Merge the batch into its incidents and store its events."""
+    return _step("store", batch, _enriched, _store)
+
+
+@celery.task(name="publish")
+def publish(batch: Form) -> None:
+    """Tell the world, write down how it ended, and hand the lane to the next batch."""
+    try:
+        _step("publish", batch, _stored, telling.publish_all)
+    finally:
+        _finish(lanes.from_form(batch))
+
+
+def _step(name: str, form: Form, rebuild: Callable[[Work], None] | None, act: Callable[[Work], None]) -> Form:
+    """One step of a batch. A batch that is no longer ours, or failed as a whole, goes on empty, so that its lane ends."""
+    batch, began_at = lanes.from_form(form), time.monotonic()
+    if not batch.members:
+        return form
+    try:
+        if not lanes.renew(batch):
+            log.info("batch.overtaken", step=name, lane=batch.lane)
+            return {**form, "members": []}
+        current = work.fetch(batch) if rebuild else None
+        if current is None:
+            current = work.gather(batch.members)
+            if rebuild:
+                rebuild(current)
+        act(current)
+        work.keep(batch, current)
+    except Exception as error:  # the events stay due; the sweep brings them back
+        kind = error.reason if isinstance(error, Transient | Permanent) else f"bug: {type(error).__name__}"
+        log.error("batch.failed", step=name, lane=batch.lane, size=len(batch.members), reason=kind, exc_info=error)
+        metrics.count("lily_errors_total", where=name, kind=type(error).__name__)
+        return {**form, "members": []}
+    metrics.observe("lily_step_seconds", time.monotonic() - began_at, step=name)
+    metrics.observe("lily_batch_size", len(batch.members), what=name)
+    return form
+
+
+def _ingest(current: Work) -> None:
+    failed = {}
+    for event in [*current.events.values(), *current.originals.values()]:
+        if event.change is not None:
+            continue
+        try:
+            read = _normalised(event)
+        except Exception as error:  # one delivery that cannot be read is parked, its neighbours go on
+            failed[event.id] = error
+            continue
+        if event.id in current.events:
+            current.events[event.id] = read
+    _park(current, failed)
+
+
+def _normalised(event: Event) -> Event:
+    source = settings().sources.get(event.source)
+    if source is None:
+        raise Permanent(f"source {event.source} is no longer configured; add it to LILY_SOURCES and replay")
+    body: Mapping[str, Any] = orjson.loads(events.body(event))
+    return replace(event, change=registry.source(source.kind).normalise(body))
+
+
+def _enriched(current: Work) -> None:
+    _ingest(current)
+    enrichment.enrich(current)
+
+
+def _store(current: Work) -> None:
+    keys = {(event.source, event.incident_id) for event in current.events.values() if event.incident_id is not None}
+    again = [current.events.get(event_id) or current.originals[event_id] for event_id in current.repeats]
+    keys |= {(event.source, event.incident_id) for event in again if event.incident_id is not None}
+    failed = dict(isolate(sorted(keys | current.rereads), lambda some: storing.merge_incidents(current, some)))
+    for key, error in failed.items():
+        log.error("incident.unmerged", source=key[0], incident=key[1], exc_info=error)
+    unmerged = {
+        event.id: failed[key] for event in current.events.values() if (key := (event.source, event.incident_id or "")) in failed
+    }
+    fresh = [event.id for event in current.events.values() if event.state is State.RECEIVED and event.id not in unmerged]
+    unstored = dict(isolate(fresh, lambda some: storing.store_events(current, some)))
+    _park(current, unmerged | unstored)
+
+
+def _stored(current: Work) -> None:
+    _enriched(current)
+    _store(current)
+
+
+def _park(current: Work, failed: Mapping[str, Exception]) -> None:
+    """Settle failed events at once and take them out of the batch. Transient ones get their next attempt."""
+    if not failed:
+        return
+    lost = Work(events={event_id: current.events.pop(event_id) for event_id in failed if event_id in current.events})
+    telling.settle_events(lost, {f"e:{event_id}": error for event_id, error in failed.items()})
+    current.repeats = {event_id: repeat for event_id, repeat in current.repeats.items() if event_id not in failed}
+
+
+def _finish(batch: lanes.Batch) -> None:
+    """End the lane's turn, whatever became of the batch: its lease would end it otherwise, much later."""
+    with suppress(Transient):
+        following = lanes.done(batch)
+        lanes.drop_work(batch)
+        if following:
+            doors.start(following)

@@ -1,0 +1,146 @@
+"""Merge a batch into its incidents and store what became of its events. Safe to repeat: what is stored already stays."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from lily.domain.alerts import AlertDetails
+from lily.domain.envelope import incident_data
+from lily.domain.events import Event, State, move, noted
+from lily.domain.incidents import Effect, Incident
+from lily.domain.reckoning import Occurrence, Reckoned, read, reckon, unread
+from lily.records import events, incidents
+from lily.runtime import clock, retry
+from lily.runtime.errors import Transient
+from lily.runtime.settings import settings
+from tasks.work import Key, Work
+
+RACES_MAX = 5
+
+
+def merge_incidents(work: Work, keys: Sequence[Key]) -> None:
+    """Bring these incidents up to date and note in `work` what each of its events did.
+
+    Raises Transient when DynamoDB does not answer, or another writer keeps winning.
+    """
+    occurrences = _occurrences(work)
+    waiting = list(keys)
+    for _ in range(RACES_MAX):
+        stored = incidents.load_many(waiting)
+        reckoned = {key: _reckon(work, key, stored.get(key) or Incident(*key), occurrences[key]) for key in waiting}
+        _enrich_earlier(work, stored)
+        answers = incidents.save_if_unchanged([result.incident for result in reckoned.values()])
+        for (key, result), answer in zip(reckoned.items(), answers, strict=True):
+            if isinstance(answer, Exception):
+                raise answer
+            if answer:
+                _note(work, key, result)
+        waiting = [key for key, answer in zip(reckoned, answers, strict=True) if answer is False]
+        if not waiting:
+            return
+    raise Transient(f"incidents that others keep changing: {waiting[:3]}")
+
+
+def store_events(work: Work, event_ids: Sequence[str]) -> None:
+    """Write these events as stored, with what the step before noted. Raises Transient and Permanent."""
+    now = clock.now()
+    fresh = [event for event_id in event_ids if (event := work.events[event_id]).state is State.RECEIVED]
+    for event in events.save_many([move(event, State.STORED, now) for event in fresh]):
+        work.events[event.id] = event
+
+
+def _occurrences(work: Work) -> Mapping[Key, list[Occurrence]]:
+    by_key: dict[Key, list[Occurrence]] = defaultdict(list)
+    for event in work.events.values():
+        if event.change and event.incident_id is not None and event.state is State.RECEIVED:
+            by_key[event.source, event.incident_id].append(Occurrence(event.id, event.change, event.received_at))
+    for repeat in work.repeats.values():
+        event = work.events.get(repeat.event_id) or work.originals[repeat.event_id]
+        if event.change and event.incident_id is not None:
+            again = Occurrence(repeat.next_occurrence, event.change, repeat.arrived_at, is_repeat=True)
+            by_key[event.source, event.incident_id].append(again)
+    return by_key
+
+
+def _reckon(work: Work, key: Key, before: Incident, occurrences: Sequence[Occurrence]) -> Reckoned:
+    now = clock.now()
+    details = work.details.get(key)
+    result = reckon(before, occurrences, details, now)
+    fresh = [occurrence.id for occurrence in occurrences if not occurrence.is_repeat]
+    if details is not None:
+        by_repeat = bool(occurrences) and not fresh
+        return replace(result, incident=read(result.incident, now, by_repeat=by_repeat))
+    if key in work.unread:
+        due_at = _ask_again_at(before, work.unread[key], now)
+        return replace(result, incident=unread(result.incident, fresh, due_at))
+    return result
+
+
+def _ask_again_at(incident: Incident, reason: str, now: datetime) -> datetime | None:
+    """When the source is asked again: later each time, never twice within the interval, and not for ever."""
+    decision = retry.decide(Transient(reason), incident.reread_attempts + 1, settings().attempts_max)
+    if isinstance(decision, retry.Park):
+        return None
+    interval = timedelta(seconds=settings().sources[incident.source].reread_interval_s)
+    earliest = incident.reread_at + interval if incident.reread_at else now
+    return max(now + timedelta(seconds=decision.delay_s), earliest)
+
+
+def _enrich_earlier(work: Work, stored: Mapping[Key, Incident]) -> None:
+    """Events that an earlier batch had to publish without details get them now; before their incident forgets them."""
+    now = clock.now()
+    waiting = {
+        event_id: work.details[key]
+        for key, incident in stored.items()
+        if key in work.details
+        for event_id in incident.unenriched
+        if event_id not in work.events
+    }
+    if not waiting:
+        return
+    found = events.load_many(list(waiting)).values()
+    later = [noted(_enriched(event, waiting[event.id]), now, "enriched") for event in found]
+    for answer in events.save_if_unchanged(later):
+        if isinstance(answer, Exception):
+            raise answer
+
+
+def _note(work: Work, key: Key, result: Reckoned) -> None:
+    details, reason = work.details.get(key), work.unread.get(key)
+    for occurrence, what, incident in result.effects:
+        snapshot = incident_data(replace(incident, version=result.incident.version))
+        if occurrence.is_repeat:
+            if what is not Effect.UNCHANGED:
+                work.effective[occurrence.id.partition(".")[0]] = (what, snapshot)
+            continue
+        event = replace(work.events[occurrence.id], effect=what, incident=snapshot)
+        work.events[event.id] = _enriched(event, details) if details else _unenriched(event, reason)
+    if result.incident.outbox:
+        work.told[key] = incidents.saved(result.incident)
+
+
+def _enriched(event: Event, details: AlertDetails) -> Event:
+    found: dict[str, Any] = {
+        "state": "done",
+        "read_at": details.read_at.isoformat(),
+        "alert_type": details.type,
+        "sub_types": list(details.sub_types),
+        "priority": details.priority,
+        "owner": details.owner,
+        "title": details.title,
+        "url": details.url,
+        "tables": [{"name": table.name, "key": table.key, "is_key_asset": table.is_key_asset} for table in details.tables],
+    }
+    assets = tuple(table.name for table in details.tables) or _claimed(event)
+    return replace(event, enrichment=found, assets=assets)
+
+
+def _unenriched(event: Event, reason: str | None) -> Event:
+    state = {"state": "pending", "reason": reason} if reason else {"state": "none", "reason": "the source has no API configured"}
+    return replace(event, enrichment=state, assets=_claimed(event))
+
+
+def _claimed(event: Event) -> tuple[str, ...]:
+    return tuple(table.name for table in event.change.tables) if event.change else ()

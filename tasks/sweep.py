@@ -1,0 +1,100 @@
+"""The one repair path: what is due in the records and was not done goes back to its lane.
+
+Runs as often as it likes, on as many beats as there are: pushing twice does no harm. Losing all of Redis costs no more than
+the time until the next sweep.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from lily.domain.events import Event
+from lily.records import due, events
+from lily.records.due import Due
+from lily.runtime import clock, lanes, logs, metrics
+from lily.runtime.errors import Permanent, Transient
+from lily.runtime.settings import settings
+from tasks import doors, telling
+from tasks.celery import celery
+from tasks.work import Work
+
+log = logs.get(__name__)
+
+LASTS_S = 40.0  # of one run; the next one goes on
+ALONE_FROM = 3  # an event that was brought back this often gets a batch of its own: it may be what kills its workers
+GIVE_UP_AFTER = 10
+
+
+@celery.task(name="sweep")
+def sweep() -> None:
+    """Bring everything that is overdue back to its lane, oldest first, until nothing is due or the lanes are full."""
+    ends_at = time.monotonic() + LASTS_S
+    try:
+        room = {lane: settings().lanes.depth_max - depth for lane, depth in lanes.depths().items()}
+    except Transient as error:
+        log.warning("sweep.skipped", reason=error.reason)  # without Redis there is no lane to feed
+        return
+    brought = sum(_sweep_kind(kind, room, ends_at) for kind in due.KINDS.values())
+    _start_idle(room)
+    if brought:
+        log.info("sweep.brought", count=brought)
+
+
+def _sweep_kind(kind: str, room: dict[int, int], ends_at: float) -> int:
+    now, brought, oldest, waiting = clock.now(), 0, None, 0
+    for shard in range(due.SHARDS):
+        after = None
+        while time.monotonic() < ends_at:
+            page = due.page(kind, shard, now, after)
+            if not page:
+                break
+            after = page[-1].sort
+            waiting += len(page)
+            oldest = min(filter(None, (oldest, page[0].due_at)))
+            brought += _bring_back(kind, [item for item in page if room.get(lanes.lane_of(item.lane_key), 0) > 0], room)
+            if all(free <= 0 for free in room.values()):
+                break
+    metrics.gauge("lily_due_oldest_seconds", (now - oldest).total_seconds() if oldest else 0.0, kind=kind)
+    metrics.gauge("lily_due_count", waiting, kind=kind)
+    return brought
+
+
+def _bring_back(kind: str, items: Sequence[Due], room: dict[int, int]) -> int:
+    members = _claimed(items) if kind == "event" else {item.member: item.lane_key for item in items}
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for member, lane_key in members.items():
+        by_key[lane_key].append(member)
+        room[lanes.lane_of(lane_key)] -= 1
+    doors.wake_many(by_key)
+    return len(members)
+
+
+def _claimed(items: Sequence[Due]) -> dict[str, str]:
+    """Members of overdue events, each due once more; those that were cut short too often are parked instead."""
+    again = clock.now() + timedelta(seconds=30)
+    claimed = events.postpone([item.member[2:] for item in items], again)
+    hopeless = [event for event in claimed if event.swept > GIVE_UP_AFTER]
+    _give_up(hopeless)
+    return {
+        f"{'!' if event.swept >= ALONE_FROM else ''}e:{event.id}": event.lane_key for event in claimed if event not in hopeless
+    }
+
+
+def _give_up(hopeless: Sequence[Event]) -> None:
+    if not hopeless:
+        return
+    error = Permanent(f"its processing was cut short {GIVE_UP_AFTER} times; see the workers' logs, then replay it")
+    stored = {event.id: replace(event, version=event.version + 1) for event in hopeless}
+    telling.settle_events(Work(events=stored), {f"e:{event_id}": error for event_id in stored})
+
+
+def _start_idle(room: dict[int, int]) -> None:
+    """Lanes whose holder died, those of a larger setting before included."""
+    for lane in room:
+        batch = lanes.start(lane)
+        if batch:
+            doors.start(batch)
+    for lane, depth in lanes.depths().items():
+        metrics.gauge("lily_lane_depth", depth, lane=str(lane))

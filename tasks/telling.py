@@ -1,0 +1,130 @@
+"""Publish what a batch has to tell, and write down how each message ended."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+from connectors import eventbridge
+from lily.domain.envelope import Entry, Message, entry, of_event, of_incident, of_repeat
+from lily.domain.events import Event, State, move, noted
+from lily.domain.incidents import Incident
+from lily.records import events, incidents
+from lily.runtime import clock, logs, metrics, retry
+from lily.runtime.errors import Transient
+from lily.runtime.settings import settings
+from tasks.base import isolate, reason_of
+from tasks.work import Key, Work
+
+log = logs.get(__name__)
+
+
+def publish_all(work: Work) -> None:
+    """Put every message of the batch on the bus, and settle its event, its repeat or its incident."""
+    failures = _put(_messages(work))
+    settle_events(work, failures)
+    _settle_repeats(work, failures)
+    for key, incident in work.told.items():
+        told = {occurrence for occurrence, _ in incident.outbox if _name_of(key, occurrence) not in failures}
+        _empty_outbox(incident, told)
+
+
+def settle_events(work: Work, failures: Mapping[str, Exception]) -> None:
+    """Write down how the batch's events ended: published, to be tried again, or parked with a reason."""
+    ended = {event.id: _ended(event, failures.get(f"e:{event.id}")) for event in work.events.values()}
+    unsaved = isolate(list(ended), lambda ids: work.events.update({e.id: e for e in events.save_many([ended[i] for i in ids])}))
+    for event_id, error in unsaved:
+        if not isinstance(error, Transient):  # such as an item that DynamoDB refuses: keep the delivery, drop what was made of it
+            bare = replace(ended[event_id], enrichment={}, incident={}, assets=(), state=State.PARKED, reason=reason_of(error))
+            events.save_many([bare])
+    for event in ended.values():
+        _record(event)
+
+
+def _messages(work: Work) -> dict[str, Callable[[], Message]]:
+    makers: dict[str, Callable[[], Message]] = {f"e:{event.id}": partial(of_event, event) for event in work.events.values()}
+    for event_id, (effect, snapshot) in work.effective.items():
+        event = work.events.get(event_id) or work.originals[event_id]
+        makers[f"r:{event_id}"] = partial(of_repeat, event, work.repeats[event_id], effect, snapshot)
+    for key, incident in work.told.items():
+        for occurrence, effect in incident.outbox:
+            makers[_name_of(key, occurrence)] = partial(of_incident, incident, occurrence, effect, clock.now())
+    return makers
+
+
+def _put(messages: Mapping[str, Callable[[], Message]]) -> dict[str, Exception]:
+    """The failed ones, by name."""
+    entries: dict[str, Entry] = {}
+    failures: dict[str, Exception] = {}
+    for name, make in messages.items():
+        try:
+            entries[name] = entry(make(), settings().detail_bytes_max, settings().public_url)
+        except Exception as error:  # one message that cannot be made must not hold back the others
+            failures[name] = error
+    outcomes = eventbridge.put(list(entries.values()))
+    return failures | {name: outcome for name, outcome in zip(entries, outcomes, strict=True) if outcome is not None}
+
+
+def _ended(event: Event, error: Exception | None) -> Event:
+    now = clock.now()
+    if error is None:
+        return replace(move(event, State.PUBLISHED, now), due_at=None, reason="")
+    if isinstance(error, Transient):
+        decision = retry.decide(error, event.attempts + 1, settings().attempts_max)
+        if isinstance(decision, retry.Again):
+            again = noted(event, now, "retried", error.reason)
+            due_at = now + timedelta(seconds=decision.delay_s)
+            return replace(again, attempts=event.attempts + 1, due_at=due_at, reason=error.reason)
+        error = Transient(decision.reason)
+    return park(event, error)
+
+
+def park(event: Event, error: Exception) -> Event:
+    """The event given up, with its reason; it can be replayed once the cause is gone."""
+    reason = reason_of(error)
+    return replace(move(event, State.PARKED, clock.now(), reason), due_at=None, reason=reason)
+
+
+def _settle_repeats(work: Work, failures: Mapping[str, Exception]) -> None:
+    for event_id, repeat in work.repeats.items():
+        event = work.events.get(event_id) or work.originals[event_id]
+        if event.change is None:
+            continue  # its event was not read yet: both are looked at together, later
+        error = failures.get(f"r:{event_id}")
+        if error is None:
+            told = repeat.occurrence + 1 if event_id in work.effective else repeat.occurrence
+            events.settle_repeat(replace(repeat, occurrence=told, attempts=0, due_at=None))
+            continue
+        attempts = repeat.attempts + 1
+        wait_s = retry.delay_s(attempts)
+        log.warning("repeat.retried", event_id=event_id, reason=reason_of(error), attempt=attempts)
+        events.settle_repeat(replace(repeat, attempts=attempts, due_at=clock.now() + timedelta(seconds=wait_s)))
+
+
+def _empty_outbox(incident: Incident, told: set[str]) -> None:
+    """Forget what was told. Losing the race is fine: it is told once more, under the same id."""
+    if told:
+        left = tuple(pair for pair in incident.outbox if pair[0] not in told)
+        incidents.save_if_unchanged([replace(incident, outbox=left)])
+
+
+def _name_of(key: Key, occurrence: str) -> str:
+    return f"i:{key[0]}:{key[1]}:{occurrence}"
+
+
+def _record(event: Event) -> None:
+    now = clock.now()
+    took_s = (now - event.received_at).total_seconds()
+    metrics.count("lily_events_total", source=event.source, outcome=event.state.value)
+    if event.state is State.PUBLISHED and not event.replays:
+        metrics.observe("lily_end_to_end_seconds", took_s)
+    log.info(
+        f"event.{event.state.value if event.due_at is None else 'retried'}",
+        event_id=event.id,
+        trace_id=event.traceparent.split("-")[1] if event.traceparent.count("-") == 3 else None,
+        source=event.source,
+        incident=event.incident_id,
+        attempt=event.attempts + 1,
+        reason=event.reason or None,
+        duration_ms=round(took_s * 1000),
+    )
