@@ -61,7 +61,7 @@ def configure(service: str, level: str | None = None) -> None:
 
 def get(name: str) -> FilteringBoundLogger:
     """The logger of a module: `log.info("event.parked", reason=...)`. It may be made before `configure` is called."""
-    logger: FilteringBoundLogger = structlog.get_logger(logger=name)
+    logger: FilteringBoundLogger = structlog.get_logger(logger_name=name)
     return logger
 
 
@@ -121,6 +121,7 @@ def _add_exception(_: Any, __: str, values: EventDict) -> EventDict:
 
 def _write_event(_: Any, method: str, values: EventDict) -> EventDict:
     event = str(values.pop("event", ""))
+    values["logger"] = values.pop("logger_name", None)  # structlog keeps the argument `logger` for itself
     _write(line("error" if method == "exception" else method, event, values))
     raise structlog.DropEvent
 
