@@ -4,7 +4,6 @@ One line per attempt, at its end. `event` is named `noun.verb_ed`; a library's l
 """
 
 import contextlib
-import json
 import logging
 import os
 import select
@@ -73,7 +72,7 @@ def bind(**values: Any) -> Iterator[None]:
 
 
 def line(level: str, event: str, values: EventDict) -> bytes:
-    """One line of the log. What cannot be written as JSON is written as text."""
+    """One line of the log. What JSON has no form for is written as text."""
     bound = trace.current()
     head = {
         "ts": datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
@@ -88,11 +87,7 @@ def line(level: str, event: str, values: EventDict) -> bytes:
     body = redact({**structlog.contextvars.get_contextvars(), **values})
     if exception:
         body["exception"] = text(str(exception), EXCEPTION_CHARACTERS_MAX, keep_end=True)
-    whole = {**head, **body, "event": text(event)}
-    try:
-        return orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # lone surrogates, which json escapes
-        return json.dumps(whole, default=str).encode() + b"\n"
+    return orjson.dumps({**head, **body, "event": text(event)}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class _Handler(logging.Handler):

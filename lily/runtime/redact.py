@@ -56,6 +56,8 @@ def text(given: str, characters_max: int = CHARACTERS_MAX, *, keep_end: bool = F
         return given
     # Cut before the search too, or a text of megabytes would cost seconds; twice as long, so that no secret is cut apart unseen.
     near = given[-2 * characters_max :] if keep_end else given[: 2 * characters_max]
+    if not near.isascii():
+        near = near.encode("utf-8", "backslashreplace").decode()  # lone surrogates cannot be written
     for pattern, instead in _PATTERNS:
         near = pattern.sub(instead, near)
     if len(near) <= characters_max and len(given) <= 2 * characters_max:
