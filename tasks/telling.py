@@ -18,6 +18,8 @@ from tasks.work import Key, Work
 
 log = logs.get(__name__)
 
+ATTEMPTS_UNBOUNDED = 1_000_000  # a repeat has no place to be parked in; it is tried at the slowest pace until it is told
+
 
 def publish_all(work: Work) -> None:
     """Put every message of the batch on the bus, and settle its event, its repeat or its incident."""
@@ -25,8 +27,7 @@ def publish_all(work: Work) -> None:
     settle_events(work, failures)
     _settle_repeats(work, failures)
     for key, incident in work.told.items():
-        told = {occurrence for occurrence, _ in incident.outbox if _name_of(key, occurrence) not in failures}
-        _empty_outbox(incident, told)
+        _empty_outbox(key, incident, failures)
 
 
 def settle_events(work: Work, failures: Mapping[str, Exception]) -> None:
@@ -90,22 +91,29 @@ def _settle_repeats(work: Work, failures: Mapping[str, Exception]) -> None:
         event = work.events.get(event_id) or work.originals[event_id]
         if event.change is None:
             continue  # its event was not read yet: both are looked at together, later
+        told = repeat.occurrence + 1 if event_id in work.effective else repeat.occurrence
+        settled = replace(repeat, occurrence=told, attempts=0, due_at=None)
         error = failures.get(f"r:{event_id}")
-        if error is None:
-            told = repeat.occurrence + 1 if event_id in work.effective else repeat.occurrence
-            events.settle_repeat(replace(repeat, occurrence=told, attempts=0, due_at=None))
-            continue
-        attempts = repeat.attempts + 1
-        wait_s = retry.delay_s(attempts)
-        log.warning("repeat.retried", event_id=event_id, reason=reason_of(error), attempt=attempts)
-        events.settle_repeat(replace(repeat, attempts=attempts, due_at=clock.now() + timedelta(seconds=wait_s)))
+        if error is not None:
+            decision = retry.decide(error, repeat.attempts + 1, ATTEMPTS_UNBOUNDED)
+            wait_s = decision.delay_s if isinstance(decision, retry.Again) else None
+            log.error("repeat.failed", event_id=event_id, reason=reason_of(error), attempt=repeat.attempts + 1, again_in_s=wait_s)
+            due_at = None if wait_s is None else clock.now() + timedelta(seconds=wait_s)
+            settled = replace(repeat, attempts=repeat.attempts + 1, due_at=due_at)
+        events.settle_repeat(settled)
 
 
-def _empty_outbox(incident: Incident, told: set[str]) -> None:
-    """Forget what was told. Losing the race is fine: it is told once more, under the same id."""
-    if told:
-        left = tuple(pair for pair in incident.outbox if pair[0] not in told)
-        incidents.save_if_unchanged([replace(incident, outbox=left)])
+def _empty_outbox(key: Key, incident: Incident, failures: Mapping[str, Exception]) -> None:
+    """Forget what was told, or can never be. Losing the race is fine: it is told once more, under the same id."""
+    left = []
+    for occurrence, effect in incident.outbox:
+        error = failures.get(_name_of(key, occurrence))
+        if error is not None:
+            log.error("incident.untold", occurrence=occurrence, reason=reason_of(error))
+        if isinstance(error, Transient):
+            left.append((occurrence, effect))
+    if len(left) < len(incident.outbox):
+        incidents.save_if_unchanged([replace(incident, outbox=tuple(left))])
 
 
 def _name_of(key: Key, occurrence: str) -> str:
