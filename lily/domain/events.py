@@ -62,8 +62,9 @@ class Event:
     version: int = 0  # of the stored item, 0 if it was never stored; every write adds one
 
     @property
-    def type(self) -> str:
-        return self.change.type if self.change else "unknown"
+    def type(self) -> str | None:
+        """What kind of trouble it tells of; None until it was ingested."""
+        return self.change.type if self.change else None
 
     @property
     def incident_id(self) -> str | None:

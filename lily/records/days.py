@@ -34,13 +34,13 @@ def shards(day: str) -> int:
 
 
 def known() -> dict[str, int]:
-    """All days with events, newest first, with their number of partitions; up to a minute old."""
+    """All days with events, newest first, with their number of partitions. Those of other processes may be a minute late."""
     global _all  # noqa: PLW0603 - one cache per process
     read_at, days = _all
     if not days or time.monotonic() - read_at > _CACHE_S:
         days = _read()
         _all = (time.monotonic(), days)
-    return days
+    return dict(sorted({**days, **_shards}.items(), reverse=True))
 
 
 def _register(day: str) -> int:
@@ -69,3 +69,10 @@ def _read() -> dict[str, int]:
         ConsistentRead=True,
     )
     return {item["sk"]["S"]: int(item["n"]["N"]) for item in answer["Items"]}
+
+
+def forget() -> None:
+    """Drop what is cached: for whoever has to see a day that another process registered just now."""
+    global _all  # noqa: PLW0603 - one cache per process
+    _all = (0.0, {})
+    _shards.clear()

@@ -54,6 +54,11 @@ def client(service: str, read_timeout_s: float = 2.0) -> Any:
     return found
 
 
+def forget() -> None:
+    """Drop the clients of this process, for whoever has to be somebody else from here on."""
+    _clients.clear()
+
+
 def dynamodb() -> Any:
     return client("dynamodb")
 
