@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lily.records import days, table as table_of
+from lily.records import days
+from lily.records import table as table_of
 from lily.runtime import aws
 
 
