@@ -5,6 +5,7 @@ A net, not a proof: what is known to be secret must not be logged at all.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +21,7 @@ _SECRET_WORDS = frozenset(
 )
 _SECRET_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("secret", "key"), ("seal", "key")})
 
-_PLAIN = re.compile(r"[a-z0-9_.-]{0,100}")  # most of what is logged: ids, names, states
+_PLAIN = re.compile(r"[a-z0-9_./-]{0,100}|[A-Za-z0-9_./-]{0,10}")  # most of what is logged: ids, names, states
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), instead)
     for pattern, instead in (
@@ -67,6 +68,7 @@ def text(given: str, characters_max: int = CHARACTERS_MAX, *, keep_end: bool = F
     return f"{note}: {near[-characters_max:]}" if keep_end else f"{near[:characters_max]} {note}"
 
 
+@lru_cache(maxsize=1_000)
 def is_secret_name(name: str) -> bool:
     """Whether a value of this name is a secret: `api_token`, `X-Mcd-Signature`, `accessKey`, but not `tokens_left`."""
     words = [word.lower() for word in _WORD.findall(name)]

@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 
 import orjson
 
+from lily.runtime import redis_pool
 from lily.runtime.settings import settings
 
 FLUSH_S = 2.0
@@ -156,8 +157,6 @@ def _send(
     gauges: Mapping[Series, tuple[float, float]],
     summed: Mapping[Series, float],
 ) -> None:
-    from lily.runtime import redis_pool  # here, so that counting alone loads no client
-
     key = hash_key()
     pipeline = redis_pool.client().pipeline(transaction=True)  # all or nothing: half a flush would be told twice
     for series, n in counters.items():
