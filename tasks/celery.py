@@ -1,11 +1,14 @@
 """The Celery application. Workers import the tasks; whoever only sends them imports nothing else."""
 
+import logging
 from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
-from lily.runtime import logs, metrics
+from connectors import registry
+from lily.runtime import aws, logs, metrics
+from lily.runtime.settings import settings
 
 celery = Celery("lily", include=["tasks.inbound", "tasks.sweep"])
 celery.config_from_object("celeryconfig")
@@ -14,11 +17,18 @@ celery.config_from_object("celeryconfig")
 @setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     logs.configure("worker")
+    logging.getLogger("celery").setLevel(logging.WARNING)  # our own lines say what became of each event, at less cost
 
 
 @worker_process_init.connect
 def _child_started(**_: Any) -> None:
+    """Make the clients now: the first event of a new process would otherwise wait most of a second for imports."""
     logs.configure("worker")
+    logging.getLogger("celery").setLevel(logging.WARNING)
+    aws.dynamodb()
+    aws.client("events")
+    for source in settings().sources.values():
+        registry.source(source.kind)
 
 
 @worker_process_shutdown.connect

@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 
 from connectors import registry
-from lily.domain.events import Event, State
+from lily.domain.events import Event, State, noted
 from lily.records import events
-from lily.runtime import lanes, logs, metrics
+from lily.runtime import clock, lanes, logs, metrics
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
 from tasks import doors, enrichment, storing, telling, work
@@ -104,7 +104,7 @@ def _normalised(event: Event) -> Event:
     if source is None:
         raise Permanent(f"source {event.source} is no longer configured; add it to LILY_SOURCES and replay")
     body: Mapping[str, Any] = orjson.loads(events.body(event))
-    return replace(event, change=registry.source(source.kind).normalise(body))
+    return noted(replace(event, change=registry.source(source.kind).normalise(body)), clock.now(), "ingested")
 
 
 def _enriched(current: Work) -> None:

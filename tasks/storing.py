@@ -101,7 +101,7 @@ def _enrich_earlier(work: Work, stored: Mapping[Key, Incident]) -> None:
     if not waiting:
         return
     found = events.load_many(list(waiting)).values()
-    later = [noted(_enriched(event, waiting[event.id]), now, "enriched") for event in found]
+    later = [_enriched(event, waiting[event.id], now) for event in found]
     for answer in events.save_if_unchanged(later):
         if isinstance(answer, Exception):
             raise answer
@@ -116,12 +116,12 @@ def _note(work: Work, key: Key, result: Reckoned) -> None:
                 work.effective[occurrence.id.partition(".")[0]] = (what, snapshot)
             continue
         event = replace(work.events[occurrence.id], effect=what, incident=snapshot)
-        work.events[event.id] = _enriched(event, details) if details else _unenriched(event, reason)
+        work.events[event.id] = _enriched(event, details, clock.now()) if details else _unenriched(event, reason)
     if result.incident.outbox:
         work.told[key] = incidents.saved(result.incident)
 
 
-def _enriched(event: Event, details: AlertDetails) -> Event:
+def _enriched(event: Event, details: AlertDetails, now: datetime) -> Event:
     found: dict[str, Any] = {
         "state": "done",
         "read_at": details.read_at.isoformat(),
@@ -134,12 +134,14 @@ def _enriched(event: Event, details: AlertDetails) -> Event:
         "tables": [{"name": table.name, "key": table.key, "is_key_asset": table.is_key_asset} for table in details.tables],
     }
     assets = tuple(table.name for table in details.tables) or _claimed(event)
-    return replace(event, enrichment=found, assets=assets)
+    return noted(replace(event, enrichment=found, assets=assets), now, "enriched")
 
 
 def _unenriched(event: Event, reason: str | None) -> Event:
-    state = {"state": "pending", "reason": reason} if reason else {"state": "none", "reason": "the source has no API configured"}
-    return replace(event, enrichment=state, assets=_claimed(event))
+    if reason is None:
+        return replace(event, enrichment={"state": "none", "reason": "the source has no API configured"}, assets=_claimed(event))
+    pending = replace(event, enrichment={"state": "pending", "reason": reason}, assets=_claimed(event))
+    return noted(pending, clock.now(), "not_enriched", reason)
 
 
 def _claimed(event: Event) -> tuple[str, ...]:

@@ -28,12 +28,12 @@ TIMELINE_MAX = 100
 
 @dataclass(frozen=True)
 class Moment:
-    """One line of an event's timeline. `what` is a state, or `enriched`, `retried`, `replayed`; `note` says why."""
+    """One line of an event's timeline: a state, or `ingested`, `enriched`, `not_enriched`, `retried`, `replayed`."""
 
     at: datetime
     what: str
     attempt: int = 1
-    note: str = ""
+    note: str = ""  # why
 
 
 @dataclass(frozen=True)
