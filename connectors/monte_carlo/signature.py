@@ -1,0 +1,103 @@
+"""Who sent it: Monte Carlo's HMAC-SHA512 over `urlencode(json.loads(body))`, whichever CPython wrote that text.
+
+Source: https://docs.getmontecarlo.com/docs/webhooks. `urlencode` takes `str` of each top-level value, so a nested value is
+signed as Python's `repr` of it. `repr` escapes what its Python's Unicode tables do not know: the emoji U+1FACE is
+`\\U0001face` to Python 3.11 and itself to 3.12. The vendor's Python is unknown, so the text of every one is accepted.
+"""
+
+import hmac
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+from connectors.contracts import SignatureRejected
+from connectors.monte_carlo.printable import ALWAYS, CHARACTERS, FIRST, since
+
+HEX_DIGITS = 128
+YOUNG_MAX = 10_000  # characters in one body of which Pythons differ; bounds what a forged body can cost
+
+_SHAPE = re.compile("[0-9a-f]+")
+# Every backslash in a repr begins an escape, so each is read with what follows it: C:\Users is C:\\Users there, and no \U.
+# The set in front is small, so that most text is passed over fast.
+_ESCAPE_OR_YOUNG = re.compile(
+    rf"[\\{chr(FIRST)}-\U0010ffff](?:(?<=\\)(?:U(?P<long>.{{8}})|u(?P<short>.{{4}})|.)|(?<=[{CHARACTERS}]))"
+)
+
+
+def is_shaped(signature: str | None) -> bool:
+    """Whether it could be a signature: 128 lower-case hex digits. Costs the same whatever the header's length."""
+    return signature is not None and len(signature) == HEX_DIGITS and _SHAPE.fullmatch(signature) is not None
+
+
+def verify(body: Mapping[str, Any], signature: str | None, secrets: Sequence[str]) -> None:
+    """Prove that one of `secrets` signed `body`. Which one, and how far a guess was right, cannot be told from the time taken.
+
+    Raises SignatureRejected, also for a body that no Python could have signed (a lone surrogate, absurd depth).
+    """
+    if signature is None or not is_shaped(signature):
+        raise SignatureRejected("no signature" if signature is None else f"not {HEX_DIGITS} lower-case hex digits")
+    try:
+        if _fits(urlencode(body), signature, secrets):
+            return
+        if any(_fits(text, signature, secrets) for text in _texts_of_other_pythons(body)):
+            return
+    except (ValueError, RecursionError) as error:  # UnicodeEncodeError is a ValueError
+        raise SignatureRejected(f"the body cannot have been signed: {type(error).__name__}") from error
+    raise SignatureRejected(f"fits none of {len(secrets)} active secrets")
+
+
+def _fits(text: str, signature: str, secrets: Sequence[str]) -> bool:
+    data = text.encode("ascii")
+    digests = [hmac.digest(secret.encode(), data, "sha512").hex() for secret in secrets]
+    return any([hmac.compare_digest(digest, signature) for digest in digests])  # noqa: C419 - all of them, whichever fits
+
+
+def _texts_of_other_pythons(body: Mapping[str, Any]) -> Iterator[str]:
+    """The signed text as Pythons with older and younger Unicode tables write it: one for each that makes a difference here.
+
+    A Python prints all characters up to its own version and escapes the younger ones. So a body with emoji of three versions
+    has four texts, not eight.
+    """
+    pieces: list[_Piece] = []
+    ages: set[int] = set()
+    left = YOUNG_MAX
+    for piece in (piece for pair in body.items() for piece in _pair(*pair)):
+        pieces.append(piece)
+        if piece[0] != ALWAYS:
+            ages.add(piece[0])
+            left -= 1
+            if left < 0:
+                raise SignatureRejected(f"over {YOUNG_MAX} characters that Pythons sign differently")
+    for newest in sorted({ALWAYS, *ages}) if ages else ():
+        yield "".join(printed if age <= newest else escaped for age, escaped, printed in pieces)[1:]
+
+
+_Piece = tuple[int, str, str]  # of a signed text: printable since, as older Pythons write it, as younger ones do
+
+
+def _pair(key: str, value: object) -> Iterator[_Piece]:
+    yield _same(f"&{quote_plus(key)}=")
+    text = str(value)
+    done = 0
+    if isinstance(value, dict | list) and not (text.isascii() and "\\" not in text):
+        for match in _ESCAPE_OR_YOUNG.finditer(text):
+            code_point = _code_point(match)
+            if (age := since(code_point)) != ALWAYS:
+                yield _same(quote_plus(text[done : match.start()]))
+                yield age, quote_plus(_escape(code_point)), quote_plus(chr(code_point))
+                done = match.end()
+    yield _same(quote_plus(text[done:]))
+
+
+def _same(quoted: str) -> _Piece:
+    return ALWAYS, quoted, quoted
+
+
+def _code_point(match: re.Match[str]) -> int:
+    digits = match["long"] or match["short"]
+    return int(digits, 16) if digits else ord(match[0][0])
+
+
+def _escape(code_point: int) -> str:
+    return f"\\u{code_point:04x}" if code_point <= 0xFFFF else f"\\U{code_point:08x}"

@@ -1,0 +1,22 @@
+"""The connectors by kind. Each is imported on its first use, so that a process loads only what it needs."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from connectors.contracts import Source
+
+if TYPE_CHECKING:
+    from connectors import monte_carlo
+
+    _promises: tuple[Source, ...] = (monte_carlo,)  # the type checker holds each module to the protocol
+
+SOURCES = {
+    "monte-carlo": "connectors.monte_carlo",
+}
+
+
+def source(kind: str) -> Source:
+    """The source of that kind. Raises LookupError for a kind that no connector serves."""
+    if kind not in SOURCES:
+        raise LookupError(f"no source of kind {kind!r}; known kinds: {', '.join(sorted(SOURCES))}")
+    return cast(Source, import_module(SOURCES[kind]))
