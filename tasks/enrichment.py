@@ -11,8 +11,8 @@ from lily.domain.events import State
 from lily.domain.reckoning import differs, may_read
 from lily.records import incidents
 from lily.runtime import clock
-from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
+from tasks.base import reason_of
 from tasks.work import Key, Work
 
 IDS_MAX = 100  # of one call
@@ -71,8 +71,8 @@ def _read(work: Work, source: str, ids: list[str]) -> None:
     connector = registry.source(settings().sources[source].kind)
     try:
         details = connector.fetch_details(source, ids)
-    except (Transient, Permanent) as error:
-        work.unread |= {(source, incident): error.reason for incident in ids}
+    except Exception as error:  # whatever the trouble with a source's API is, it never holds its deliveries up
+        work.unread |= {(source, incident): reason_of(error) for incident in ids}
         return
     work.details |= {(source, incident): found for incident, found in details.items()}
     work.unread |= {(source, incident): UNKNOWN for incident in ids if incident not in details}
