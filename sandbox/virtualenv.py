@@ -40,15 +40,21 @@ def main() -> int:
             say(f"{arguments.folder}: another make is at it, waiting")
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            provide(arguments.folder, arguments.requirements)
+            provide(arguments.folder, arguments.requirements, lock.fileno())
         except subprocess.CalledProcessError as error:
             say(f"{arguments.folder}: `{' '.join(map(str, error.cmd[:5]))} ...` failed with exit code {error.returncode}")
             return 1
     return 0
 
 
-def provide(folder: Path, requirements: Path) -> None:
+def provide(folder: Path, requirements: Path, lock: int) -> None:
     """The virtualenv in `folder`, holding what `requirements` says and nothing else."""
+
+    def pip(action: str, *arguments: str | Path) -> None:
+        environment = os.environ | {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+        command = [python, "-m", "pip", action, "-qq", *arguments]
+        subprocess.run(command, check=True, env=environment, pass_fds=[lock])  # it may outlive us, and the lock with it
+
     made_from = f"{hashlib.sha256(requirements.read_bytes()).hexdigest()}\n"
     python = folder / "bin" / "python"
     usable = python.exists() and not (folder / MAKING).exists() and _works(python)
@@ -62,9 +68,9 @@ def provide(folder: Path, requirements: Path) -> None:
     count = len(_names(requirements))
     say(f"{folder}: installing the {count} packages of {requirements}; the first time this takes a minute or two")
     (folder / MAKING).touch()
-    _pip(python, "install", "--require-hashes", "--requirement", requirements)
+    pip("install", "--require-hashes", "--requirement", requirements)
     if surplus := _surplus(python, requirements):
-        _pip(python, "uninstall", "--yes", *surplus)
+        pip("uninstall", "--yes", *surplus)
     (folder / MADE).write_text(made_from)
     (folder / MAKING).unlink()
     say(f"{folder}: done in {time.monotonic() - began_at:.0f} s")
@@ -73,11 +79,6 @@ def provide(folder: Path, requirements: Path) -> None:
 def say(text: str) -> None:
     """A line for the person who waits."""
     print(text, flush=True)
-
-
-def _pip(python: Path, action: str, *arguments: str | Path) -> None:
-    environment = os.environ | {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    subprocess.run([python, "-m", "pip", action, "--quiet", *arguments], check=True, env=environment)
 
 
 def _works(python: Path) -> bool:
