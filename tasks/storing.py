@@ -31,13 +31,15 @@ def merge_incidents(work: Work, keys: Sequence[Key]) -> None:
         stored = incidents.load_many(waiting)
         reckoned = {key: _reckon(work, key, stored.get(key) or Incident(*key), occurrences[key]) for key in waiting}
         _enrich_earlier(work, stored)
-        answers = incidents.save_if_unchanged([result.incident for result in reckoned.values()])
-        for (key, result), answer in zip(reckoned.items(), answers, strict=True):
+        changed = {key: result for key, result in reckoned.items() if result.incident != stored.get(key)}
+        answers = dict(zip(changed, incidents.save_if_unchanged([r.incident for r in changed.values()]), strict=True))
+        for key, result in reckoned.items():
+            answer = answers.get(key, True)
             if isinstance(answer, Exception):
                 raise answer
             if answer:
                 _note(work, key, result)
-        waiting = [key for key, answer in zip(reckoned, answers, strict=True) if answer is False]
+        waiting = [key for key, answer in answers.items() if answer is False]
         if not waiting:
             return
     raise Transient(f"incidents that others keep changing: {waiting[:3]}")
