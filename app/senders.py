@@ -42,7 +42,7 @@ class Failures:
     def count(self, sender: str) -> None:
         with self._lock:
             now = self._now()
-            self._forget(now)
+            self._drop(now)
             ends_at, failures = self._windows.get(sender, (now + WINDOW_S, 0))
             self._windows[sender] = (ends_at, failures + 1)
 
@@ -51,7 +51,14 @@ class Failures:
         ends_at, failures = self._windows.get(sender, (0.0, 0))
         return max(0.0, ends_at - self._now()) if failures >= failures_max else 0.0
 
-    def _forget(self, now: float) -> None:
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def forget(self) -> None:
+        with self._lock:
+            self._windows.clear()
+
+    def _drop(self, now: float) -> None:
         while self._windows:
             oldest = next(iter(self._windows))
             if self._windows[oldest][0] > now and len(self._windows) < self._addresses_max:

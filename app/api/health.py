@@ -46,7 +46,7 @@ class Checks:
     """
 
     def __init__(self, checks: Mapping[str, Callable[[], object]]) -> None:
-        self._checks = checks
+        self.checks = checks
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(len(checks), thread_name_prefix="health")  # its threads begin with the first check
         self._running: dict[str, Future[Finding]] = {}
@@ -57,7 +57,7 @@ class Checks:
             at, found = self._found
             if time.monotonic() - at < KEPT_S:
                 return found
-            for name, check in self._checks.items():
+            for name, check in self.checks.items():
                 if name not in self._running or self._running[name].done():
                     self._running[name] = self._pool.submit(_finding, check)
             wait(self._running.values(), CHECK_TIMEOUT_S)
@@ -103,7 +103,7 @@ def readyz() -> dict[str, Any]:
     return {"status": status, "checks": {name: finding.state for name, finding in found.items()}}
 
 
-@blp.route("/metrics")
+@blp.route("/metrics", endpoint="metrics")
 @blp.response(200, {"type": "string"}, content_type="text/plain", description="Figures of all processes of this installation.")
 def figures() -> Response:
     """Figures for Prometheus

@@ -59,16 +59,6 @@ def blueprint() -> Blueprint:
 def webhook(blp: Blueprint, config: SourceSettings, source: Source) -> Callable[[], Response]:
     """The view of one source."""
 
-    @refuses(*REFUSALS)
-    @refuses(UNAVAILABLE, headers=("Retry-After",))
-    @blp.response(
-        202,
-        ReceiptSchema,
-        description="Stored; it will be processed.",
-        headers=answers_headers("Location"),
-        example=examples.RECEIPT,
-    )
-    @blp.doc(**_documentation(config, source))
     def receive() -> Response:
         signature = request.headers.get(source.signature_header)
         raw = bodies.read(request)
@@ -80,7 +70,8 @@ def webhook(blp: Blueprint, config: SourceSettings, source: Source) -> Callable[
             account = _prove(config, source, body, signature, signed)
         return _accepted(config, source, raw, body, account)
 
-    return receive  # type: ignore[no-any-return] # the decorators are untyped
+    receive._apidoc = _documented(blp, config, source, receive)._apidoc  # type: ignore[attr-defined] # without its wrappers
+    return receive
 
 
 def _prove(config: SourceSettings, source: Source, body: dict[str, Any], signature: str | None, signed: bool) -> str:
@@ -128,7 +119,19 @@ def _refusal(config: SourceSettings, reason: str) -> Problem:
     return Problem(SIGNATURE_REJECTED, headers={"WWW-Authenticate": f'Signature realm="{config.name}"'})
 
 
-def _documentation(config: SourceSettings, source: Source) -> dict[str, Any]:
+def _documented(blp: Blueprint, config: SourceSettings, source: Source, view: Callable[[], Response]) -> Callable[[], Response]:
+    stored = blp.response(
+        202,
+        ReceiptSchema,
+        description="Stored; it will be processed.",
+        headers=answers_headers("Location"),
+        example=examples.RECEIPT,
+    )
+    described: Callable[[], Response] = stored(blp.doc(**_description(config, source))(view))
+    return refuses(*REFUSALS)(refuses(UNAVAILABLE, headers=("Retry-After",))(described))
+
+
+def _description(config: SourceSettings, source: Source) -> dict[str, Any]:
     header = {
         "name": source.signature_header,
         "in": "header",
