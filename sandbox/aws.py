@@ -16,7 +16,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from sandbox.journal import Damaged, Journal
+from sandbox.journal import LENGTH_MAX_BYTES, Damaged, Journal
 
 ENVIRONMENT = {
     "LOG_LEVEL": "WARNING",
@@ -35,11 +35,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox.aws", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="where the journal lies")
+    parser.add_argument(
+        "--journal-max",
+        type=int,
+        default=LENGTH_MAX_BYTES,
+        metavar="BYTES",
+        help="length of the journal that makes for a new snapshot (%(default)s)",
+    )
     arguments = parser.parse_args()
     os.environ.update(ENVIRONMENT, GATEWAY_PORT=str(arguments.port), BIND_HOST="127.0.0.1")
     try:
         listener = _listener(arguments.port)
-        journal = Journal(arguments.state)
+        journal = Journal(arguments.state, arguments.journal_max)
         from sandbox import dynamodb_journal
 
         count = dynamodb_journal.attach(journal)

@@ -10,12 +10,14 @@ import json
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 LENGTH_MAX_BYTES = 20_000_000  # of all journals: read back in well under a second
+LOCK_WAIT_S = 2.0  # a process that was killed while it began a snapshot leaves its copy, which lets go at once
 
 
 class Damaged(Exception):
@@ -37,11 +39,7 @@ class Journal:
         self._number = self._file = self._size = 0  # of the journal that is written to
         self._length = 0  # of the journals before it that no snapshot has replaced
         self._writer = 0  # the process that writes a snapshot
-        self._holder = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Damaged(f"{folder}: another process keeps its journal here; stop it first") from None
+        self._holder = _hold(folder)
 
     def recover(self, load: Callable[[BinaryIO], None], apply: Callable[[list[Any]], None]) -> int:
         """Give the snapshot to `load` and every later effect, in order, to `apply`; then take new ones.
@@ -141,6 +139,21 @@ class Journal:
 
     def _snapshot(self, number: int) -> Path:
         return self._folder / f"snapshot-{number:08d}"
+
+
+def _hold(folder: Path) -> int:
+    holder = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline:
+                os.close(holder)
+                raise Damaged(f"{folder}: another process keeps its journal here; stop it first") from None
+            time.sleep(0.01)
+        else:
+            return holder
 
 
 def _numbers(folder: Path, pattern: str) -> list[int]:

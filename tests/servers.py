@@ -58,7 +58,9 @@ def launch(command: Sequence[str | Path], environ: Mapping[str, str] | None = No
 def finish(process: subprocess.Popen[str]) -> None:
     """Whatever is left of it."""
     end_group(process.pid)
-    process.communicate()
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
     _keeper().release(process.pid)
 
 
