@@ -90,8 +90,7 @@ def dump(stream: BinaryIO) -> None:
     """Write the state of all tables. A pickle, since it is ten times as fast as JSON here and keeps every type."""
     index = dynamodb._INDEX_MEMBERS  # made again by the first query
     tables = {
-        place: {key: value for key, value in table.items() if key != index}
-        for place, table in dynamodb._tables._data.items()
+        place: {key: value for key, value in table.items() if key != index} for place, table in dynamodb._tables._data.items()
     }
     stores = {name: getattr(dynamodb, name)._data for name in _STORES}
     pickle.dump({"_tables": tables, **stores}, stream, protocol=5)
