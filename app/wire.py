@@ -70,11 +70,12 @@ class Refusal(ErrorTask):  # type: ignore[misc]
 class Answer(WSGITask):  # type: ignore[misc]
     """Tells keep-alive clients of a server that is leaving to connect anew, which takes them to its successor."""
 
-    def start(self) -> None:
-        super().start()
+    def build_response_header(self) -> bytes:
         if self.channel.server.leaving and len(self.channel.requests) == 1:
             self.channel.unread = True
             self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]

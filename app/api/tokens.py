@@ -11,6 +11,7 @@ from app.openapi import refuses
 from app.problems import (
     BUG,
     INVALID_CLIENT,
+    INVALID_INPUT,
     INVALID_REQUEST,
     TOO_MANY_FAILURES,
     TOO_MANY_REQUESTS,
@@ -33,7 +34,7 @@ blp = Blueprint("tokens", __name__, url_prefix="/auth", description="Tokens for 
 
 
 @blp.route("/token", methods=["POST"])
-@refuses(INVALID_REQUEST, INVALID_CLIENT, UNSUPPORTED_MEDIA_TYPE, TOO_MANY_FAILURES, TOO_MANY_REQUESTS, BUG)
+@refuses(INVALID_REQUEST, INVALID_INPUT, INVALID_CLIENT, UNSUPPORTED_MEDIA_TYPE, TOO_MANY_FAILURES, TOO_MANY_REQUESTS, BUG)
 @blp.arguments(GrantSchema, location="form")
 @blp.response(200, TokenSchema, description="A token.", example=examples.TOKEN)
 def issue_token(form: dict[str, str]) -> tuple[dict[str, Any], int, dict[str, str]]:
