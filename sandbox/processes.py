@@ -93,6 +93,10 @@ class Processes:
         """What is kept running."""
         return list(self._supervisors)
 
+    def pids(self) -> dict[str, int]:
+        """Of what runs at this moment, by name."""
+        return {name: process.pid for name, process in self._running.items()}
+
     def log(self, name: str) -> Path:
         """Where the program of this name writes."""
         return self._logs / f"{name}.log"
@@ -128,7 +132,7 @@ class Processes:
             )
         self._keeper.hold(process.pid)
         self._running[program.name] = process
-        self._changed({name: running.pid for name, running in self._running.items()})
+        self._changed(self.pids())
         return process
 
     def _ended(self, name: str, process: Process) -> None:

@@ -100,6 +100,7 @@ class Run:
         self._console = console
         self._standins = _standins(around)
         self._queue_url = ""
+        self._ready = False
 
     def open(self) -> None:
         """To be called in the event loop."""
@@ -118,6 +119,8 @@ class Run:
         if "web" in self._commands:
             await self._until(lambda: _answers(f"{self._around.web}/readyz"), "web", WEB_READY_S)
             self._console.step("web is ready")
+            self._ready = True
+            self._write_state(self.processes.pids())
             await self._tell_where()
 
     async def stop(self) -> None:
@@ -201,6 +204,7 @@ class Run:
     def _write_state(self, pids: Mapping[str, int]) -> None:
         around = self._around
         state: dict[str, Any] = {
+            "ready": self._ready,
             "pid": os.getpid(),
             "pids": dict(pids),
             "web_url": around.web,

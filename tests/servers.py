@@ -39,14 +39,16 @@ def running(
         finish(process)
 
 
-def launch(command: Sequence[str | Path], environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """`command` in a process group of its own, which ends with these tests at the latest. Its output can be read."""
+def launch(
+    command: Sequence[str | Path], environ: Mapping[str, str] | None = None, output: Path | None = None
+) -> subprocess.Popen[str]:
+    """`command` in a process group of its own, which ends with these tests at the latest. It writes to a pipe or to `output`."""
     process = subprocess.Popen(
         [str(word) for word in command],
         cwd=ROOT,
         env=os.environ if environ is None else environ,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output.open("ab") if output else subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
