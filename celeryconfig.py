@@ -33,6 +33,7 @@ worker_max_memory_per_child = 300_000  # KiB
 worker_hijack_root_logger = False
 worker_cancel_long_running_tasks_on_connection_loss = False
 
-beat_schedule = {"sweep": {"task": "sweep", "schedule": 10.0, "options": {"queue": "io", "expires": 10}}}
+_every_s = settings().sweep_every_s
+beat_schedule = {"sweep": {"task": "sweep", "schedule": _every_s, "options": {"queue": "io", "expires": _every_s}}}
 beat_max_loop_interval = 5
 timezone = "UTC"

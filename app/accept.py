@@ -46,7 +46,7 @@ def accept(delivery: Delivery, lane_key: str) -> Receipt:
         raw=events.deflated(delivery.raw),
         lane_key=lane_key,
         traceparent=delivery.traceparent,
-        due_at=delivery.received_at + events.SWEEP_AFTER,
+        due_at=events.sweep_at(delivery.received_at),
     )
     answer = _commits().submit(event, settings().accept_deadline_s)
     if not isinstance(answer, Accepted):

@@ -34,3 +34,8 @@ def reason_of(error: Exception) -> str:
         return error.reason
     logs.get(__name__).error("bug.caught", exc_info=error)
     return f"bug: {type(error).__name__}"
+
+
+def kind_of(error: Exception) -> str:
+    """`transient`, `permanent` or `bug`, for figures."""
+    return type(error).__name__.lower() if isinstance(error, Transient | Permanent) else "bug"

@@ -19,7 +19,7 @@ from lily.runtime import clock, lanes, logs, metrics
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
 from tasks import doors, enrichment, storing, telling, work
-from tasks.base import isolate
+from tasks.base import isolate, kind_of, reason_of
 from tasks.celery import celery
 from tasks.work import Work
 
@@ -75,9 +75,8 @@ def _step(name: str, form: Form, rebuild: Callable[[Work], None] | None, act: Ca
         act(current)
         work.keep(batch, current)
     except Exception as error:  # the events stay due; the sweep brings them back
-        kind = error.reason if isinstance(error, Transient | Permanent) else f"bug: {type(error).__name__}"
-        log.error("batch.failed", step=name, lane=batch.lane, size=len(batch.members), reason=kind, exc_info=error)
-        metrics.count("lily_errors_total", where=name, kind=type(error).__name__)
+        log.error("batch.failed", step=name, lane=batch.lane, size=len(batch.members), reason=reason_of(error))
+        metrics.count("lily_errors_total", where=name, kind=kind_of(error))
         return {**form, "members": []}
     metrics.observe("lily_step_seconds", time.monotonic() - began_at, step=name)
     metrics.observe("lily_batch_size", len(batch.members), what=name)

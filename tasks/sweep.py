@@ -8,7 +8,6 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from lily.domain.events import Event
 from lily.records import due, events
@@ -73,8 +72,7 @@ def _bring_back(kind: str, items: Sequence[Due], room: dict[int, int]) -> int:
 
 def _claimed(items: Sequence[Due]) -> dict[str, str]:
     """Members of overdue events, each due once more; those that were cut short too often are parked instead."""
-    again = clock.now() + timedelta(seconds=30)
-    claimed = events.postpone([item.member[2:] for item in items], again)
+    claimed = events.postpone([item.member[2:] for item in items], events.sweep_at(clock.now()))
     hopeless = [event for event in claimed if event.swept > GIVE_UP_AFTER]
     _give_up(hopeless)
     return {

@@ -13,7 +13,7 @@ from lily.records import events, incidents
 from lily.runtime import clock, logs, metrics, retry
 from lily.runtime.errors import Transient
 from lily.runtime.settings import settings
-from tasks.base import isolate, reason_of
+from tasks.base import isolate, kind_of, reason_of
 from tasks.work import Key, Work
 
 log = logs.get(__name__)
@@ -70,6 +70,7 @@ def _ended(event: Event, error: Exception | None) -> Event:
     now = clock.now()
     if error is None:
         return replace(move(event, State.PUBLISHED, now), due_at=None, reason="")
+    metrics.count("lily_errors_total", where="event", kind=kind_of(error))
     if isinstance(error, Transient):
         decision = retry.decide(error, event.attempts + 1, settings().attempts_max)
         if isinstance(decision, retry.Again):

@@ -26,7 +26,7 @@ def an_event(name: str = "", body: dict[str, Any] | None = None, **more: Any) ->
         received_at=now,
         raw=events.deflated(raw),
         lane_key=lane_key("monte-carlo", "i"),
-        due_at=now + events.SWEEP_AFTER,
+        due_at=events.sweep_at(now),
     )
     return replace(plain, **more)
 

@@ -18,7 +18,6 @@ from lily.runtime import aws, clock
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
 
-SWEEP_AFTER = timedelta(seconds=30)  # what accept promises: later than this, the sweep takes over
 RAW_INLINE_MAX = 250_000  # deflated bytes beside the rest of an item, of which DynamoDB takes 400 KB
 RAW_PART = 350_000
 DEFLATE_FROM = 1024  # smaller bodies cost more to deflate than they save
@@ -38,6 +37,11 @@ def accept_many(events: Sequence[Event], timeout_s: float) -> list[Accepted | Tr
     answers = batch.insert_many([_item(event, {"token": token}) for event, token in ready.values()], timeout_s)
     accepted = {event.id: _accepted(event, token, answer) for (event, token), answer in zip(ready.values(), answers, strict=True)}
     return [failed.get(event.id) or accepted[event.id] for event in events]
+
+
+def sweep_at(at: datetime) -> datetime:
+    """When the sweep takes up what was caused at `at`, if the lanes have not done it by then."""
+    return at + timedelta(seconds=settings().sweep_after_s)
 
 
 def get(event_id: str) -> Event | None:
@@ -81,7 +85,7 @@ def replay(event: Event, at: datetime, note: str) -> Event | None:
         swept=0,
         reason="",
         replays=event.replays + 1,
-        due_at=at + SWEEP_AFTER,
+        due_at=sweep_at(at),
     )
     (answer,) = save_if_unchanged([again])
     if isinstance(answer, Exception):
@@ -103,7 +107,7 @@ def postpone(event_ids: Sequence[str], until: datetime) -> list[Event]:
 def note_repeat(event_id: str, lane_key: str, count: int, at: datetime) -> None:
     """Count a delivery that came again, beside its event, and owe it a look. Folded: one item however often it comes."""
     member = f"r:{event_id}"
-    keys = due.keys(member, lane_key, at + SWEEP_AFTER)
+    keys = due.keys(member, lane_key, sweep_at(at))
     aws.call(
         aws.dynamodb().update_item,
         TableName=settings().table,

@@ -263,6 +263,13 @@ class Settings:
     rate_limit: str = variable(
         "LILY_RATE_LIMIT", kinds.rate(), "Calls of the API that one client may make.", default="600/minute"
     )
+    sweep_after_s: float = variable(
+        "LILY_SWEEP_AFTER_S",
+        kinds.seconds(1, 3600),
+        "How long after its arrival an event that was not processed is taken up by the sweep. Longer than LILY_LEASE_S.",
+        default="30",
+    )
+    sweep_every_s: float = variable("LILY_SWEEP_EVERY_S", kinds.seconds(1, 300), "How often beat starts the sweep.", default="10")
     attempts_max: int = variable(
         "LILY_ATTEMPTS_MAX", kinds.whole(1, 100), "Attempts at anything before it is parked.", default="10"
     )
