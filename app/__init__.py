@@ -19,9 +19,8 @@ def create_app() -> "Flask":
     app.json.sort_keys = False  # type: ignore[attr-defined] # payloads are shown as they were sent
     paths.configure(app)
     auth.configure(app)
-    limiter = limits.configure(app)
-    described = openapi.configure(app)
-    api.register(app, described, limiter)
+    api.register(app, openapi.configure(app))
+    limits.configure(app, api.COUNTED)
     problems.register(app)
     app.wsgi_app = headers.dressed(app.wsgi_app, config.public_url.startswith("https:"))  # type: ignore[assignment,method-assign]
     return app

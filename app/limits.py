@@ -1,6 +1,8 @@
 """How much one client may ask of the API: counted in Redis, or in memory while Redis is away. Webhooks are not counted."""
 
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from flask import Flask, Response, request
@@ -26,8 +28,8 @@ def sender() -> str:
     return senders.address(request.remote_addr or "", forwarded_for, settings().web.trusted_proxies)
 
 
-def configure(app: Flask) -> Limiter:
-    """Counts every request but those of blueprints that ask to be exempt."""
+def configure(app: Flask, blueprints: Sequence[str]) -> None:
+    """Counts the requests to these blueprints. Others do not even pass the limiter, which takes a fifth of a delivery's time."""
     options: dict[str, Any] = {  # whatever redis.from_url takes
         "socket_timeout": REDIS_TIMEOUT_S,
         "socket_connect_timeout": REDIS_TIMEOUT_S,
@@ -43,14 +45,15 @@ def configure(app: Flask) -> Limiter:
         in_memory_fallback_enabled=True,
         swallow_errors=True,
     )
+    hooks: tuple[Any, ...] = (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs)
+    others = [list(hook[None]) for hook in hooks]
     limiter.init_app(app)
-
-    @app.after_request
-    def show_limit(response: Response) -> Response:
-        _show(limiter, response)
-        return response
-
-    return limiter
+    for hook, kept in zip(hooks, others, strict=True):  # Flask has no public way to hook into blueprints of one application
+        added, hook[None] = hook[None][len(kept) :], kept
+        for name in blueprints:
+            hook[name].extend(added)
+    for name in blueprints:
+        app.after_request_funcs[name].append(partial(_show, limiter))
 
 
 def _client() -> str:
@@ -58,18 +61,19 @@ def _client() -> str:
     return f"client:{client}" if client else f"address:{sender()}"
 
 
-def _show(limiter: Limiter, response: Response) -> None:
+def _show(limiter: Limiter, response: Response) -> Response:
     """`RateLimit` and `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers-10, and Retry-After on a 429."""
     current = limiter.current_limit
     if current is None:
-        return
+        return response
     try:
         wait_s = max(1, int(current.reset_at - time.time()))
         remaining = max(0, current.remaining)
     except (StorageError, OSError, RedisError) as error:
         log.warning("limits.unread", reason=str(error))
-        return
+        return response
     response.headers["RateLimit-Policy"] = f'"{POLICY}";q={current.limit.amount};w={current.limit.get_expiry()}'
     response.headers["RateLimit"] = f'"{POLICY}";r={remaining};t={wait_s}'
     if current.breached:
         response.headers["Retry-After"] = str(wait_s)
+    return response

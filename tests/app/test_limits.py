@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
+from app import api, create_app
 from tests.app.conftest import assert_problem, bearer
+from tests.app.test_authorization import closed
 
 Web = Callable[..., None]
 
@@ -46,6 +48,12 @@ def test_clients_are_counted_apart_wherever_they_are_and_addresses_too(web: Web,
     assert asked(client, environ_overrides={"REMOTE_ADDR": "198.51.100.7"}).status_code == 429
     assert asked(client, headers=bearer(exp=1)).status_code == 401  # a bad token counts for its address
     assert asked(create_app().test_client()).status_code == 429  # another process
+
+
+def test_every_endpoint_that_asks_for_a_scope_is_counted(app: Flask) -> None:
+    counted = {endpoint.partition(".")[0] for endpoint, _, _ in closed(app)} | {"tokens"}
+
+    assert counted == set(api.COUNTED)
 
 
 def test_deliveries_health_and_figures_are_not_counted(web: Web) -> None:
