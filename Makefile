@@ -62,7 +62,7 @@ lint: virtualenv ## Lint, types and floors only
 
 openapi: virtualenv ## Make docs/openapi.yaml and docs/configuration.md from the code
 	@mkdir -p docs .lily
-	@$(BIN)/python -m app.cli openapi > .lily/openapi.yaml && mv .lily/openapi.yaml docs/openapi.yaml
+	@$(BIN)/python -m app.openapi > .lily/openapi.yaml && mv .lily/openapi.yaml docs/openapi.yaml
 	@$(BIN)/python -m lily.runtime.settings > .lily/configuration.md && mv .lily/configuration.md docs/configuration.md
 
 lock: ## Compile the requirements again from pyproject.toml and sandbox/requirements.in (needs uv)

@@ -9,6 +9,7 @@ from app.problems import KINDS, NOT_FOUND, Problem
 from lily.runtime.settings import settings
 
 ASSET_MAX_AGE_S = 3600
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 FORMS = ["application/json", "text/html"]  # the first is for those who take anything, as curl does
 
 blp = Blueprint("pages", __name__)
@@ -46,6 +47,12 @@ def problem(slug: str) -> str | dict[str, object]:
     if _wants_json():
         return {"slug": kind.slug, "status": kind.status, "title": kind.title, "meaning": kind.meaning}
     return render_template("problem.html", kind=kind)
+
+
+@blp.get("/schemas/<string:name>")
+def schema(name: str) -> Response:
+    """The JSON Schema of a published event type: the `dataschema` of every message leads here."""
+    return send_from_directory(SCHEMAS, name, mimetype="application/schema+json", max_age=ASSET_MAX_AGE_S)
 
 
 def _wants_json() -> bool:
