@@ -70,7 +70,8 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
     """
     data = (ROOT / environ.get("LILY_RUN_DATA", ".lily")).resolve()
     ports = {name: _port(name, environ.get(name, str(default))) for name, default in DEFAULT_PORTS.items()}
-    _refuse_taken(ports, environ.get("LILY_WEB_HOST", "127.0.0.1"))
+    if faults := _taken(ports, environ.get("LILY_WEB_HOST", "127.0.0.1")):
+        raise Refused("\n".join([*faults, *_running_already(data)]))
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     generated = _secrets(data / "secrets.json")
     lily = _lily_environment(environ, data, ports, generated)
@@ -140,7 +141,7 @@ def _port(name: str, value: str) -> int:
     return int(value)
 
 
-def _refuse_taken(ports: Mapping[str, int], web_host: str) -> None:
+def _taken(ports: Mapping[str, int], web_host: str) -> list[str]:
     faults = []
     seen: dict[int, str] = {}
     for name, port in ports.items():
@@ -149,8 +150,16 @@ def _refuse_taken(ports: Mapping[str, int], web_host: str) -> None:
         elif reason := _why_not_free(web_host if name == "LILY_WEB_PORT" else "127.0.0.1", port):
             faults.append(f"port {port} {reason}; end what uses it, or choose another port: {name}={port + 1} make run")
         seen[port] = name
-    if faults:
-        raise Refused("\n".join(faults))
+    return faults
+
+
+def _running_already(data: Path) -> list[str]:
+    try:
+        pid = json.loads((data / "run.json").read_text())["pid"]
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return []
+    return [f"(make run is at work already, as process {pid}: Ctrl-C there ends it)"]
 
 
 def _why_not_free(host: str, port: int) -> str:

@@ -235,6 +235,15 @@ def test_two_runs_cannot_share_their_data(up: Up, tmp_path: Path) -> None:
     assert up.process.poll() is None
 
 
+def test_a_second_run_by_mistake_is_told_that_there_is_a_first(up: Up) -> None:
+    up.start(up.web).ready()
+
+    with pytest.raises(Refused, match=f"port {up.environ['LILY_WEB_PORT']} is taken") as refused:
+        look_around(up.environ)
+
+    assert f"at work already, as process {up.process.pid}" in str(refused.value)
+
+
 def test_when_the_release_fails_its_words_are_shown_and_nothing_is_left(up: Up) -> None:
     up.start("release: sh -c 'echo LILY_SEAL_KEY: too short; exit 4'", up.web)
 
