@@ -23,6 +23,7 @@ OPEN = {  # endpoints that need no token, each for a reason
     "pages.documentation_asset",
     "pages.home",
     "pages.problem",
+    "pages.schema",  # messages on the bus lead here
     "static",
     "tokens.issue_token",  # proves the client itself
     "webhooks.monte-carlo",  # prove their sender by signature

@@ -11,6 +11,7 @@ from app.api.health import Checks
 from lily.runtime import aws
 from lily.runtime.errors import Permanent, Transient
 from tests.app.conftest import assert_problem
+from tests.waiting import eventually
 
 
 def test_a_process_that_reaches_nothing_is_alive_and_not_ready(web: Callable[..., None], client: FlaskClient) -> None:
@@ -90,11 +91,12 @@ def test_what_is_wrong_is_said_without_naming_hosts(error: Exception, says: str)
 
 
 def test_figures_are_prometheus_text_with_and_without_redis(whole: FlaskClient, web: Callable[..., None]) -> None:
+    counted = 'lily_http_seconds_count{endpoint="health.livez",method="GET",status="200"}'
     whole.get("/livez")
-    page = whole.get("/metrics")
+
+    page = eventually(lambda: next((got for got in [whole.get("/metrics")] if counted in got.text), None))  # once flushed
 
     assert page.content_type.startswith("text/plain; version=0.0.4")
     assert "lily_redis_up 1.0" in page.text and "lily_accept_depth 0" in page.text
-    assert 'lily_http_seconds_count{endpoint="health.livez",method="GET",status="200"}' in page.text
     web(LILY_REDIS_URL="redis://127.0.0.1:9/0")
     assert "lily_redis_up 0.0" in whole.get("/metrics").text
