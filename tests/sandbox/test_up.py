@@ -81,7 +81,8 @@ class Up:
         return (self.data / "logs" / f"{name}.log").read_text()
 
     def ports(self) -> list[int]:
-        return [int(self.environ[name]) for name in DEFAULT_PORTS]
+        """Those that these runs use; Flower's may have gone to someone else meanwhile."""
+        return [int(self.environ[name]) for name in DEFAULT_PORTS if name != "LILY_RUN_FLOWER_PORT"]
 
 
 @pytest.fixture
