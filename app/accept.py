@@ -11,7 +11,7 @@ from lily.domain.deliveries import Delivery, event_id
 from lily.domain.events import Event
 from lily.records import events
 from lily.records.events import Accepted
-from lily.runtime import clock, logs, metrics
+from lily.runtime import aws, clock, logs, metrics
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.group_commit import GroupCommit
 from lily.runtime.settings import settings
@@ -21,6 +21,7 @@ log = logs.get(__name__)
 
 Answer = Accepted | Transient | Permanent
 PUSHED_MAX = 10_000  # ids that wait for Redis; beyond, the oldest are left to the sweep
+WRITE_SHARE, REPEAT_SHARE = 0.6, 0.25  # of the deadline: what one call to DynamoDB may take
 REST_S = 1.0  # after Redis failed
 
 
@@ -59,6 +60,15 @@ def depth() -> int:
     return _commits().depth()
 
 
+def warm() -> None:
+    """Load what the first delivery would wait for. Connects to nothing."""
+    deadline_s = settings().accept_deadline_s
+    aws.client("dynamodb", deadline_s * WRITE_SHARE, attempts=1)
+    aws.client("dynamodb", deadline_s * REPEAT_SHARE, attempts=1)
+    _pusher()
+    doors.warm()
+
+
 def flush(timeout_s: float) -> None:
     """Give the woken lanes a moment before the process ends. What is left is the sweep's."""
     _pusher().drain(timeout_s)
@@ -78,7 +88,7 @@ def _write(group: Sequence[Event]) -> list[Answer]:
     """One write for a group. Equal deliveries are one item: its first bearer is told whether it was new."""
     first = {event.id: event for event in reversed(group)}
     unique = list(first.values())
-    by_id = dict(zip(first, events.accept_many(unique, settings().accept_deadline_s * 0.8), strict=True))
+    by_id = dict(zip(first, events.accept_many(unique, settings().accept_deadline_s * WRITE_SHARE), strict=True))
     answers = [_of_bearer(first[event.id] is event, by_id[event.id]) for event in group]
     repeats = Counter(
         event.id for event, answer in zip(group, answers, strict=True) if isinstance(answer, Accepted) and answer.duplicate
@@ -98,7 +108,7 @@ def _of_bearer(is_first: bool, answer: Answer) -> Answer:
 
 def _note_repeat(event: Event, count: int) -> Transient | Permanent | None:
     try:
-        events.note_repeat(event.id, event.lane_key, count, clock.now())
+        events.note_repeat(event.id, event.lane_key, count, clock.now(), settings().accept_deadline_s * REPEAT_SHARE)
     except (Transient, Permanent) as error:
         return error
     return None
@@ -119,6 +129,7 @@ class Pusher:
         self._members: deque[tuple[str, str]] = deque(maxlen=PUSHED_MAX)
         self._filled = threading.Event()
         self._idle = threading.Event()
+        self._idle.set()
         threading.Thread(target=self._run, name="lane-pusher", daemon=True).start()
 
     def push(self, members: Sequence[tuple[str, str]]) -> None:

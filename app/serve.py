@@ -151,11 +151,11 @@ def _raise_descriptor_limit(connections: int) -> int:
 
 
 def _warm_up() -> None:
-    """What the first delivery would wait for otherwise: boto3 and its description of DynamoDB. Connects to nothing."""
-    from lily.runtime import aws
+    """What the first delivery would wait for otherwise: boto3 and its description of DynamoDB, Celery. Connects to nothing."""
+    from app import accept
 
     with contextlib.suppress(Exception):  # missing credentials, say: /readyz tells about it
-        aws.dynamodb()
+        accept.warm()
 
 
 if __name__ == "__main__":

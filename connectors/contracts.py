@@ -21,7 +21,7 @@ class BodyRejected(Exception):
 
 
 class Source(Protocol):
-    """A system that sends deliveries. No method but `fetch_details` does any I/O."""
+    """A system that sends deliveries. No method but `fetch_details` talks to anyone."""
 
     signature_header: str  # lower case; its shape can be judged before the body is read
     documentation: str  # one Markdown paragraph for the API's page: how this source signs, what it sends
@@ -43,6 +43,9 @@ class Source(Protocol):
 
     def normalise(self, body: Mapping[str, Any]) -> Change:
         """The delivery in Lily's words. An unknown variant becomes type `unknown`, never an error."""
+
+    def warm(self, instance: str) -> None:
+        """Load what `fetch_details` needs, so that the first batch of a worker does not wait for it. Connects to nothing."""
 
     def fetch_details(self, instance: str, alert_ids: Sequence[str]) -> dict[str, AlertDetails]:
         """Details by alert id, one call for the whole batch; alerts unknown to the source are left out.

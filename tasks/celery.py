@@ -28,7 +28,7 @@ def _child_started(**_: Any) -> None:
     aws.dynamodb()
     aws.client("events")
     for source in settings().sources.values():
-        registry.source(source.kind)
+        registry.source(source.kind).warm(source.name)
 
 
 @worker_process_shutdown.connect

@@ -10,6 +10,13 @@ from lily.runtime.settings import settings
 STEPS = ("ingest", "enrich", "store", "publish")
 
 
+def warm() -> None:
+    """Import Celery now, so that the first delivery's chain does not wait for it."""
+    from tasks.celery import celery
+
+    celery.finalize()
+
+
 def wake(lane_key: str, members: Iterable[str]) -> None:
     """Hand members (`e:<event>`, ...) to their lane and start it if it is idle. Haste only: what is due is in the records.
 

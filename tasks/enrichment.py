@@ -30,6 +30,7 @@ def enrich(work: Work) -> None:
             continue
         for start in range(0, len(ids), IDS_MAX):
             _read(work, source, ids[start : start + IDS_MAX])
+    work.enriched_at = clock.now()
 
 
 def _wanted(work: Work) -> set[Key]:

@@ -110,7 +110,7 @@ def _enrich_earlier(work: Work, stored: Mapping[Key, Incident]) -> None:
 
 
 def _note(work: Work, key: Key, result: Reckoned) -> None:
-    details, reason = work.details.get(key), work.unread.get(key)
+    details, reason, at = work.details.get(key), work.unread.get(key), work.enriched_at or clock.now()
     for occurrence, what, incident in result.effects:
         snapshot = incident_data(replace(incident, version=result.incident.version))
         if occurrence.is_repeat:
@@ -118,12 +118,12 @@ def _note(work: Work, key: Key, result: Reckoned) -> None:
                 work.effective[occurrence.id.partition(".")[0]] = (what, snapshot)
             continue
         event = replace(work.events[occurrence.id], effect=what, incident=snapshot)
-        work.events[event.id] = _enriched(event, details, clock.now()) if details else _unenriched(event, reason)
+        work.events[event.id] = _enriched(event, details, at) if details else _unenriched(event, reason, at)
     if result.incident.outbox:
         work.told[key] = incidents.saved(result.incident)
 
 
-def _enriched(event: Event, details: AlertDetails, now: datetime) -> Event:
+def _enriched(event: Event, details: AlertDetails, at: datetime) -> Event:
     found: dict[str, Any] = {
         "state": "done",
         "read_at": details.read_at.isoformat(),
@@ -136,14 +136,14 @@ def _enriched(event: Event, details: AlertDetails, now: datetime) -> Event:
         "tables": [{"name": table.name, "key": table.key, "is_key_asset": table.is_key_asset} for table in details.tables],
     }
     assets = tuple(table.name for table in details.tables) or _claimed(event)
-    return noted(replace(event, enrichment=found, assets=assets), now, "enriched")
+    return noted(replace(event, enrichment=found, assets=assets), at, "enriched")
 
 
-def _unenriched(event: Event, reason: str | None) -> Event:
+def _unenriched(event: Event, reason: str | None, at: datetime) -> Event:
     if reason is None:
         return replace(event, enrichment={"state": "none", "reason": "the source has no API configured"}, assets=_claimed(event))
     pending = replace(event, enrichment={"state": "pending", "reason": reason}, assets=_claimed(event))
-    return noted(pending, clock.now(), "not_enriched", reason)
+    return noted(pending, at, "not_enriched", reason)
 
 
 def _claimed(event: Event) -> tuple[str, ...]:

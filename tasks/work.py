@@ -24,6 +24,7 @@ class Work:
     rereads: set[Key] = field(default_factory=set)
     details: dict[Key, AlertDetails] = field(default_factory=dict)
     unread: dict[Key, str] = field(default_factory=dict)  # why there are none, where they were wanted
+    enriched_at: datetime | None = None
     effective: dict[str, tuple[Effect, Mapping[str, Any]]] = field(default_factory=dict)  # repeats by event id: what they did
     told: dict[Key, Incident] = field(default_factory=dict)  # incidents with messages of their own to publish
 
@@ -56,6 +57,7 @@ def keep(batch: lanes.Batch, work: Work) -> None:
         "originals": [events.dump(event) for event in work.originals.values()],
         "rereads": sorted(work.rereads),
         "details": [[*key, forms.details_form(details)] for key, details in work.details.items()],
+        "enriched_at": forms.time_form(work.enriched_at),
         "unread": [[*key, reason] for key, reason in work.unread.items()],
         "effective": work.effective,
         "told": sorted(work.told),
@@ -80,6 +82,7 @@ def _restore(form: Mapping[str, Any]) -> Work:
         originals={event.id: event for event in map(events.restore, form["originals"])},
         rereads={(source, incident) for source, incident in form["rereads"]},
         details={(source, incident): forms.details_from(details) for source, incident, details in form["details"]},
+        enriched_at=forms.time_from(form["enriched_at"]),
         unread={(source, incident): reason for source, incident, reason in form["unread"]},
         effective={event_id: (Effect(what), snapshot) for event_id, (what, snapshot) in form["effective"].items()},
         told=incidents.load_many(told) if told else {},

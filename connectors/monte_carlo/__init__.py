@@ -20,6 +20,7 @@ __all__ = [
     "normalise",
     "signature_header",
     "verify",
+    "warm",
 ]
 
 signature_header = "x-mcd-signature"
@@ -38,3 +39,10 @@ def fetch_details(instance: str, alert_ids: Sequence[str]) -> dict[str, AlertDet
     from connectors.monte_carlo import client
 
     return client.fetch_details(instance, alert_ids)
+
+
+def warm(instance: str) -> None:
+    """Load the API's client, and its connections' pool with the certificates."""
+    from connectors.monte_carlo import client
+
+    client.warm(instance)

@@ -48,12 +48,12 @@ def insert_many(items: Sequence[Item], timeout_s: float) -> list[Inserted | Tran
     One item is a conditional PutItem; more go as PartiQL INSERTs, the only batched write that refuses an existing key per item
     (BatchWriteItem overwrites, a transaction fails as a whole).
     """
-    ends_at = time.monotonic() + timeout_s
+    ends_at, dynamodb = time.monotonic() + timeout_s, aws.client("dynamodb", timeout_s, attempts=1)
     answers: list[Inserted | Transient | Permanent] = [Transient("not tried")] * len(items)
     waiting, attempt, tried = list(range(len(items))), 0, set[int]()
     while waiting:
         for chunk in _chunks(waiting, items):
-            for index, answer in zip(chunk, _insert([items[index] for index in chunk]), strict=True):
+            for index, answer in zip(chunk, _insert(dynamodb, [items[index] for index in chunk]), strict=True):
                 answers[index] = Inserted.MAYBE if answer is Inserted.EXISTS and index in tried else answer
         waiting = [index for index in waiting if isinstance(answers[index], Transient)]
         tried.update(waiting)
@@ -63,18 +63,19 @@ def insert_many(items: Sequence[Item], timeout_s: float) -> list[Inserted | Tran
     return answers
 
 
-def write_many(items: Sequence[Item], timeout_s: float = 3.0) -> None:
+def write_many(items: Sequence[Item], timeout_s: float = 3.0, attempts: int = 3) -> None:
     """Put all items, whatever was there before; only for items that the caller owns. Keys must differ.
 
     Safe to repeat. Raises Transient where some are still unwritten at the deadline, Permanent where the call was refused.
     """
     table, ends_at, attempt = settings().table, time.monotonic() + timeout_s, 0
+    dynamodb = aws.client("dynamodb", min(timeout_s, 2.0), attempts)
     waiting = list(items)
     while waiting:
         undone: list[Item] = []
         for chunk in _chunks(range(len(waiting)), waiting):
             requests = [{"PutRequest": {"Item": waiting[index]}} for index in chunk]
-            answer = aws.call(aws.dynamodb().batch_write_item, RequestItems={table: requests})
+            answer = aws.call(dynamodb.batch_write_item, RequestItems={table: requests})
             undone += [request["PutRequest"]["Item"] for request in answer.get("UnprocessedItems", {}).get(table, [])]
         waiting, attempt = undone, attempt + 1
         if waiting and not _pause(attempt, ends_at):
@@ -127,7 +128,11 @@ def put_if(items: Sequence[tuple[Item, int]], timeout_s: float = 3.0) -> list[bo
 
 def execute_many(statements: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """Up to 25 PartiQL writes in one call; per statement its error code, or None. Raises Transient and Permanent as a whole."""
-    answer = aws.call(aws.dynamodb().batch_execute_statement, Statements=list(statements))
+    return _execute(aws.dynamodb(), statements)
+
+
+def _execute(dynamodb: Any, statements: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    answer = aws.call(dynamodb.batch_execute_statement, Statements=list(statements))
     return [response.get("Error", {}).get("Code") for response in answer["Responses"]]
 
 
@@ -136,29 +141,29 @@ def failure(code: str) -> Transient | Permanent:
     return Transient(f"DynamoDB: {code}") if code in aws.RETRY_ALONE else Permanent(f"DynamoDB: {code}")
 
 
-def _insert(items: Sequence[Item]) -> list[Inserted | Transient | Permanent]:
+def _insert(dynamodb: Any, items: Sequence[Item]) -> list[Inserted | Transient | Permanent]:
     try:
-        return [_insert_one(items[0])] if len(items) == 1 else _insert_batch(items)
+        return [_insert_one(dynamodb, items[0])] if len(items) == 1 else _insert_batch(dynamodb, items)
     except Transient as error:
         return [error] * len(items)
     except Permanent as error:
         if len(items) == 1:
             return [error]
-        return [answer for item in items for answer in _insert([item])]  # one refused item must not fail its neighbours
+        return [answer for item in items for answer in _insert(dynamodb, [item])]  # one refused item must not fail its neighbours
 
 
-def _insert_one(item: Item) -> Inserted:
+def _insert_one(dynamodb: Any, item: Item) -> Inserted:
     try:
-        aws.call(aws.dynamodb().put_item, TableName=settings().table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        aws.call(dynamodb.put_item, TableName=settings().table, Item=item, ConditionExpression="attribute_not_exists(pk)")
     except aws.ConditionFailed:
         return Inserted.EXISTS
     return Inserted.NEW
 
 
-def _insert_batch(items: Sequence[Item]) -> list[Inserted | Transient | Permanent]:
+def _insert_batch(dynamodb: Any, items: Sequence[Item]) -> list[Inserted | Transient | Permanent]:
     return [
         Inserted.NEW if code is None else Inserted.EXISTS if code == "DuplicateItem" else failure(code)
-        for code in execute_many([_statement(item) for item in items])
+        for code in _execute(dynamodb, [_statement(item) for item in items])
     ]
 
 

@@ -11,6 +11,7 @@ from lily.runtime import aws
 from lily.runtime.settings import settings
 
 _CACHE_S = 60.0
+REGISTER_S = 0.5  # a request waits for it, once a day
 _shards: dict[str, int] = {}
 _all: tuple[float, dict[str, int]] = (0.0, {})
 _lock = threading.Lock()
@@ -47,7 +48,7 @@ def _register(day: str) -> int:
     wanted = settings().list_shards
     try:
         aws.call(
-            aws.dynamodb().put_item,
+            aws.client("dynamodb", REGISTER_S, attempts=1).put_item,
             TableName=settings().table,
             Item={"pk": {"S": "L"}, "sk": {"S": day}, "n": {"N": str(wanted)}},
             ConditionExpression="attribute_not_exists(pk)",

@@ -104,12 +104,12 @@ def postpone(event_ids: Sequence[str], until: datetime) -> list[Event]:
     return [event for event, won in zip(claimed, save_if_unchanged(claimed), strict=True) if won is True]
 
 
-def note_repeat(event_id: str, lane_key: str, count: int, at: datetime) -> None:
+def note_repeat(event_id: str, lane_key: str, count: int, at: datetime, timeout_s: float = 2.0) -> None:
     """Count a delivery that came again, beside its event, and owe it a look. Folded: one item however often it comes."""
     member = f"r:{event_id}"
     keys = due.keys(member, lane_key, sweep_at(at))
     aws.call(
-        aws.dynamodb().update_item,
+        aws.client("dynamodb", timeout_s, attempts=1).update_item,
         TableName=settings().table,
         Key=batch.key_of(f"E#{event_id}", "R"),
         UpdateExpression="SET seen = :s, g2 = :g, due = :u, lk = :l, #e = :e ADD n :n",
@@ -283,7 +283,7 @@ def _write_parts(event: Event, timeout_s: float) -> Transient | Permanent | None
     if len(event.raw) <= RAW_INLINE_MAX:
         return None
     try:
-        batch.write_many(_parts(event), timeout_s)
+        batch.write_many(_parts(event), timeout_s, attempts=1)
     except (Transient, Permanent) as error:
         return error
     return None

@@ -28,7 +28,9 @@ RETRY_ALONE = frozenset(
     }
 )  # whole-call and per-statement spellings; botocore never retries the latter, whose call was a 200
 
-_clients: dict[tuple[int, str, float], Any] = {}
+LEAST_S = 0.05  # a socket cannot have less than no time
+
+_clients: dict[tuple[int, str, float, int], Any] = {}
 _lock = threading.Lock()
 
 
@@ -40,16 +42,17 @@ class ConditionFailed(Exception):
         self.item = item
 
 
-def client(service: str, read_timeout_s: float = 2.0) -> Any:
-    """The client of `service` in this process. Clients are safe to share between threads; a fork makes its own.
+def client(service: str, read_timeout_s: float = 2.0, attempts: int = 3) -> Any:
+    """The client of `service` in this process, one for each patience. Safe to share between threads; a fork makes its own.
 
-    With three attempts the default read timeout stays below half of a lane's lease.
+    The default stays below half of a lane's lease. `read_timeout_s` comes from settings, never from what is left of a deadline:
+    each value is a client of its own.
     """
-    key = (os.getpid(), service, read_timeout_s)
+    key = (os.getpid(), service, read_timeout_s, attempts)
     found = _clients.get(key)
     if found is None:
         with _lock:
-            found = _clients.get(key) or _make(service, read_timeout_s)
+            found = _clients.get(key) or _make(service, read_timeout_s, attempts)
             _clients[key] = found
     return found
 
@@ -65,7 +68,7 @@ def dynamodb() -> Any:
 
 def call(operation: Callable[..., Any], /, **arguments: Any) -> Any:
     """The answer of one AWS call. Raises ConditionFailed, Transient (again later) or Permanent (it would fail again)."""
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
     try:
         return operation(**arguments)
@@ -78,13 +81,13 @@ def call(operation: Callable[..., Any], /, **arguments: Any) -> Any:
         if code in RETRY_ALONE or status >= 500 or status == 429:
             raise Transient(text) from error
         raise Permanent(text) from error
-    except HTTPClientError as error:
+    except (HTTPClientError, ConnectionError) as error:
         raise Transient(f"AWS did not answer: {type(error).__name__}") from error
     except BotoCoreError as error:
         raise Permanent(f"{type(error).__name__}: {error}") from error
 
 
-def _make(service: str, read_timeout_s: float) -> Any:
+def _make(service: str, read_timeout_s: float, attempts: int) -> Any:
     import boto3
     from botocore.config import Config
 
@@ -93,9 +96,9 @@ def _make(service: str, read_timeout_s: float) -> Any:
         service,
         endpoint_url=aws.endpoint_url,
         config=Config(
-            connect_timeout=1,
-            read_timeout=read_timeout_s,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            connect_timeout=min(1.0, max(LEAST_S, read_timeout_s)),
+            read_timeout=max(LEAST_S, read_timeout_s),
+            retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=64,
             tcp_keepalive=True,
             parameter_validation=False,  # 45 % of the CPU of a BatchWriteItem; the tests run with it on

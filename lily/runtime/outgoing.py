@@ -39,6 +39,11 @@ def post_json(url: str, body: Any, *, headers: Mapping[str, str], timeout_s: flo
     return breaker.call(name, lambda: _timed(name, url, content, headers, timeout_s))
 
 
+def warm(url: str) -> None:
+    """Make the pool of connections for `url` now: reading the certificates takes a while. Connects to nothing."""
+    _pool(url)
+
+
 def _timed(name: str, url: str, content: bytes, headers: Mapping[str, str], timeout_s: float) -> Any:
     began, outcome = time.perf_counter(), "bug"
     try:
