@@ -32,13 +32,13 @@ define virtualenv
 	@$(PYTHON) -m sandbox.virtualenv $(1) $(2) --locks .lily
 endef
 
-.PHONY: help run demo test lint openapi lock clean virtualenv virtualenv-sandbox
+.PHONY: help run demo test lint bench bench-quick openapi lock clean virtualenv virtualenv-sandbox virtualenv-bench
 
 ##@ Use
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 
 run: virtualenv virtualenv-sandbox ## Start everything on this machine; Ctrl-C ends it, the data stays
@@ -60,6 +60,12 @@ test: virtualenv virtualenv-sandbox ## Lint, types, floors and all tests; does n
 lint: virtualenv ## Lint, types and floors only
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; export PATH; ruff check && mypy && lint-imports
 
+bench: virtualenv virtualenv-sandbox virtualenv-bench ## Measure the inbound path: a quarter of an hour with nothing else at work
+	@exec $(BIN)/python -m benchmarks.inbound
+
+bench-quick: virtualenv virtualenv-sandbox virtualenv-bench ## The same, coarser, in under two minutes
+	@exec $(BIN)/python -m benchmarks.inbound --quick
+
 openapi: virtualenv ## Make docs/openapi.yaml and docs/configuration.md from the code
 	@mkdir -p docs .lily
 	@$(BIN)/python -m app.openapi > .lily/openapi.yaml && mv .lily/openapi.yaml docs/openapi.yaml
@@ -70,9 +76,10 @@ lock: ## Compile the requirements again from pyproject.toml and sandbox/requirem
 	$(UV) pyproject.toml -o requirements.txt
 	$(UV) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	$(UV) sandbox/requirements.in -o sandbox/requirements.txt
+	$(UV) requirements-bench.in -o requirements-bench.txt
 
 clean: ## Remove the virtualenvs, the caches and the local data
-	rm -rf .venv .venv-sandbox .lily .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-sandbox .venv-bench .lily .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 virtualenv:
@@ -80,3 +87,6 @@ virtualenv:
 
 virtualenv-sandbox:
 	$(call virtualenv,.venv-sandbox,sandbox/requirements.txt)
+
+virtualenv-bench:
+	$(call virtualenv,.venv-bench,requirements-bench.txt)

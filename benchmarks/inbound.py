@@ -1,0 +1,223 @@
+"""`make bench`: how much the inbound path takes in, how fast, and at what cost, beside what one would write first.
+
+Everything runs on this machine: the system, the stand-ins and the load. Each run's messages are counted after its clock has
+stopped, every one of them. Settings in `LILY_*` variables are passed on to both systems.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report
+from benchmarks.run import BENCH_PYTHON, Plan, run
+from benchmarks.system import ROOT, Failed, System, running
+from benchmarks.verify import Run
+
+FOLDER = ROOT / ".lily" / "bench"
+APART_MAX = 0.15  # two neighbouring runs of naive that differ by more say that the machine was not itself
+
+
+@dataclass
+class Bench:
+    """What was measured so far."""
+
+    settings: Mapping[str, str]
+    runs: list[Run] = field(default_factory=list)
+    comparisons: list[dict[str, Any]] = field(default_factory=list)
+    began_at: float = field(default_factory=time.monotonic)
+
+    def measure(self, system: System, plan: Plan, fresh: bool = True) -> Run:
+        """One run, told in one line. `fresh`: with an empty table, so that runs do not slow those that follow."""
+        if fresh:
+            system.new_aws()
+        self._say(f"  {system.kind}: {plan.rate:.0f}/s for {plan.seconds:.0f} s ...", end="\r")
+        made = run(system, plan, self.settings)
+        self.runs.append(made)
+        self._say(report.line(made))
+        return made
+
+    def saturation(self, system: System, guess: float, plan: Callable[[float], Plan], precision: float, fresh: bool) -> Run:
+        """The highest rate with which it keeps up, to within a factor of `precision`. Raises Failed if there is none."""
+        low: Run | None = None
+        rate, high = guess, None
+        while high is None or low is None or high / low.outcome.offered > precision:
+            made = self.measure(system, plan(rate), fresh)
+            if made.outcome.has_kept_up:
+                low = made
+            else:
+                high = made.outcome.offered
+            if low is None and (high or 0) < 5:
+                raise Failed(f"{system.kind} keeps up with no rate at all; see {system.folder}/logs")
+            rate = next_rate(low.outcome.offered if low else None, high)
+        return low
+
+    def compare(self, before: Run, lily: Run, after: Run) -> None:
+        naive = (before.outcome.published_per_s + after.outcome.published_per_s) / 2
+        apart = abs(before.outcome.published_per_s - after.outcome.published_per_s) / naive
+        own = (report.own_cpu_ms(before) + report.own_cpu_ms(after)) / 2
+        made = {
+            "naive_per_s": [before.outcome.published_per_s, after.outcome.published_per_s],
+            "lily_per_s": lily.outcome.published_per_s,
+            "naive_runs_apart": round(apart, 3),
+            "counts": apart <= APART_MAX,
+            "times_naive": round(lily.outcome.published_per_s / naive, 2),
+            "naive_own_cpu_by_lily": round(own / report.own_cpu_ms(lily), 2),
+        }
+        self.comparisons.append(made)
+        self._say(
+            f"At saturation: Lily {made['lily_per_s']:.0f}/s, naive {before.outcome.published_per_s:.0f} and "
+            f"{after.outcome.published_per_s:.0f}/s: {made['times_naive']} x; "
+            f"own CPU per event 1 : {made['naive_own_cpu_by_lily']}"
+            + ("" if made["counts"] else f"  (does not count: the two runs of naive are {apart:.0%} apart)")
+        )
+        self._say(report.costs(before) + "\n" + report.costs(lily))
+
+    def write(self, path: Path) -> None:
+        command = ["git", "rev-parse", "--short", "HEAD"]
+        commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+        content = {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "commit": commit,
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+            "settings": dict(self.settings),
+            "runs": [asdict(one) for one in self.runs],
+            "comparisons": self.comparisons,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1))
+        self._say(f"all figures: {path.relative_to(ROOT)}")
+
+    def _say(self, text: str, end: str = "\n") -> None:
+        if end == "\r" and not sys.stdout.isatty():
+            return
+        print(f"{time.monotonic() - self.began_at:5.0f} s  {text}{' ' * 20 if end == chr(13) else ''}", end=end, flush=True)
+
+
+def next_rate(low: float | None, high: float | None) -> float:
+    """Where to look next: up or down in steps of a quarter until it is bracketed, then halfway, as factors go."""
+    if low is None:
+        return (high or 1) / 1.25
+    if high is None:
+        return low * 1.25
+    return float((low * high) ** 0.5)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.inbound", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="coarser, in under two minutes")
+    parser.add_argument("--only", choices=("lily", "naive"), help="measure one system at the given rates, nothing else")
+    parser.add_argument("--rates", type=float, nargs="+", default=[20, 100, 600], help="with --only (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=10, help="of a run, with --only (%(default)s)")
+    parser.add_argument("--per-incident", type=int, default=1, help="deliveries about one incident, with --only (%(default)s)")
+    parser.add_argument("--search", action="store_true", help="with --only: then look for the rate of saturation")
+    parser.add_argument("--profile", action="store_true", help="with --only: say where web and worker spend their time")
+    arguments = parser.parse_args()
+    settings = {
+        name: value for name, value in os.environ.items() if name.startswith("LILY_") and not name.startswith("LILY_RUN_")
+    }
+    bench = Bench(settings)
+    print(f"{os.cpu_count()} cores; all on this machine{''.join(f', {name}={value}' for name, value in settings.items())}")
+    print(f"{'':9}{report.HEAD}", flush=True)
+    name = "inbound-quick" if arguments.quick else f"inbound-{arguments.only}" if arguments.only else "inbound"
+    try:
+        if arguments.only:
+            _only(bench, arguments)
+        elif arguments.quick:
+            _quick(bench)
+        else:
+            _full(bench)
+    except Failed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if bench.runs:
+            bench.write(FOLDER / f"{name}.json")
+    if not arguments.only:
+        picture = FOLDER / f"{name}.png"
+        subprocess.run([BENCH_PYTHON, "-m", "benchmarks.plot", FOLDER / f"{name}.json", picture], cwd=ROOT, check=True)
+        print(f"plot: {picture.relative_to(ROOT)}")
+    return 1 if any(one.outcome.lost or one.outcome.strangers for one in bench.runs) else 0
+
+
+def _only(bench: Bench, arguments: argparse.Namespace) -> None:
+    with running(arguments.only, FOLDER / arguments.only, bench.settings) as system:
+        _wake(system)
+        for rate in arguments.rates:
+            plain = _plans(arguments.seconds)(rate)
+            plan = replace(plain, per_incident=arguments.per_incident, profile=arguments.profile)
+            print(report.costs(bench.measure(system, plan)), flush=True)
+        if arguments.search:
+            bench.saturation(system, arguments.rates[-1], _plans(arguments.seconds), 1.08, fresh=True)
+
+
+def _quick(bench: Bench) -> None:
+    found: list[Run] = []
+    for kind, rates, guess in (("naive", (), 70.0), ("lily", (20.0, 100.0), 600.0), ("naive", (), 0.0)):
+        with running(kind, FOLDER / kind, bench.settings) as system:
+            _wake(system)
+            for rate in rates:
+                bench.measure(system, Plan(rate, 4), fresh=False)
+            found.append(bench.saturation(system, guess or found[0].outcome.offered, _plans(4), 1.25, fresh=False))
+    bench.compare(*found)
+
+
+def _full(bench: Bench) -> None:
+    with running("lily", FOLDER / "lily", bench.settings) as system:
+        _wake(system)
+        for rate in (20, 100):
+            bench.measure(system, Plan(rate, 20, 2))
+        lily = _sweep(bench, system, (300, 600, 800, 1000, 1200, 1500, 2000))
+        for factor in (0.8, 1.5):
+            bench.measure(system, Plan(lily * factor, 30, 3))
+    with running("naive", FOLDER / "naive", bench.settings) as system:
+        _wake(system)
+        naive = _sweep(bench, system, (20, 40, 60, 80, 100, 120, 160))
+    for _ in range(3):
+        found = []
+        for kind, guess in (("naive", naive), ("lily", lily), ("naive", naive)):
+            with running(kind, FOLDER / kind, bench.settings) as system:
+                _wake(system)
+                found.append(bench.saturation(system, guess, _plans(30), 1.12, fresh=True))
+        bench.compare(*found)
+        if bench.comparisons[-1]["counts"]:
+            return
+
+
+def _sweep(bench: Bench, system: System, rates: Sequence[float]) -> float:
+    """Rates up to and beyond saturation; the highest one with which it kept up."""
+    misses, reached = 0, 10.0
+    for rate in rates:
+        made = bench.measure(system, Plan(rate, 10, 2))
+        if made.outcome.has_kept_up:
+            reached = made.outcome.offered
+        else:
+            misses += 1
+        if misses == 2:
+            break
+    return reached
+
+
+def _plans(seconds: float) -> Callable[[float], Plan]:
+    return lambda rate: Plan(rate, seconds, _warm_up_s(seconds))
+
+
+def _warm_up_s(seconds: float) -> float:
+    return min(3.0, max(1.0, seconds / 5))
+
+
+def _wake(system: System) -> None:
+    """What every process does once, at its first event, is nothing to be measured."""
+    run(system, Plan(40, 1, 0.5), {})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
