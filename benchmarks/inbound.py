@@ -56,7 +56,7 @@ class Bench:
                 high = made.outcome.offered
             if low is None and (high or 0) < 5:
                 raise Failed(f"{system.kind} keeps up with no rate at all; see {system.folder}/logs")
-            rate = next_rate(low.outcome.offered if low else None, high)
+            rate = next_rate(low.outcome.offered if low else None, high, max(precision, 1.12))
         return low
 
     def compare(self, before: Run, lily: Run, after: Run) -> None:
@@ -102,12 +102,12 @@ class Bench:
         print(f"{time.monotonic() - self.began_at:5.0f} s  {text}{' ' * 20 if end == chr(13) else ''}", end=end, flush=True)
 
 
-def next_rate(low: float | None, high: float | None) -> float:
-    """Where to look next: up or down in steps of a quarter until it is bracketed, then halfway, as factors go."""
+def next_rate(low: float | None, high: float | None, step: float) -> float:
+    """Where to look next: up or down by a factor of `step` until it is bracketed, then halfway, as factors go."""
     if low is None:
-        return (high or 1) / 1.25
+        return (high or 1) / step
     if high is None:
-        return low * 1.25
+        return low * step
     return float((low * high) ** 0.5)
 
 

@@ -32,6 +32,8 @@ def remarks(run: Run) -> str:
     }
     words = [f"{name}: {count}" for name, count in found.items() if count]
     words += [f"{count} x {status}" for status, count in seen.status.items() if status != "202"]
+    if seen.drained_s > 1:
+        words.append(f"all published {seen.drained_s:.0f} s later")
     if run.elsewhere > 0.15:
         words.append(f"({run.elsewhere:.1f} cores busy elsewhere)")
     if run.generator_late_ms > 50:

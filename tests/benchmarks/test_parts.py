@@ -67,7 +67,7 @@ def test_the_search_closes_in_on_the_limit_from_wherever_it_begins(limit: float,
             low = rate
         else:
             high = rate
-        rate, tries = next_rate(low, high), tries + 1
+        rate, tries = next_rate(low, high, 1.25), tries + 1
         assert tries < 50
 
     assert low <= limit < high
