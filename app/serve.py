@@ -44,7 +44,11 @@ def main() -> int:
         return 2
     from app import create_app
 
-    app = create_app()
+    try:
+        app = create_app()
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a source of a kind that no connector serves
+        return 2
     _warm_up()
     server = make_server(app, listener, config, connections)
     log.info("web.listening", host=config.web.host, port=config.web.port, threads=config.web.threads, connections=connections)

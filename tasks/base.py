@@ -8,6 +8,8 @@ from lily.runtime.errors import Permanent, Transient
 
 T = TypeVar("T")
 
+ATTEMPTS_UNBOUNDED = 1_000_000  # for what cannot be parked: it is tried at the slowest pace until it is done
+
 
 def isolate(items: Sequence[T], work: Callable[[Sequence[T]], None]) -> list[tuple[T, Exception]]:
     """Do `work` on all items; where it fails, on halves, down to the culprits. Those that failed, each with its error.

@@ -84,7 +84,8 @@ def _step(name: str, form: Form, rebuild: Callable[[Work], None] | None, act: Ca
 
 
 def _ingest(current: Work) -> None:
-    failed = {}
+    _count_beginnings(current)
+    failed: dict[str, Exception] = {}
     for event in [*current.events.values(), *current.originals.values()]:
         if event.change is not None:
             continue
@@ -96,6 +97,16 @@ def _ingest(current: Work) -> None:
         if event.id in current.events:
             current.events[event.id] = read
     _park(current, failed)
+
+
+def _count_beginnings(current: Work) -> None:
+    """Write down, before it can happen again, that these were begun once more: one of them may be what kills its workers.
+
+    Only for events that had to be swept: all others have never been cut short.
+    """
+    suspects = [replace(event, begun=event.begun + 1) for event in current.events.values() if event.swept]
+    for event in events.save_many(suspects) if suspects else ():
+        current.events[event.id] = event
 
 
 def _normalised(event: Event) -> Event:

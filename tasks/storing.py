@@ -15,9 +15,12 @@ from lily.records import events, incidents
 from lily.runtime import clock, retry
 from lily.runtime.errors import Transient
 from lily.runtime.settings import settings
+from tasks.base import ATTEMPTS_UNBOUNDED
+from tasks.enrichment import UNKNOWN
 from tasks.work import Key, Work
 
 RACES_MAX = 5
+UNKNOWN_ATTEMPTS = 8  # over some minutes: a new alert may not be visible at once
 
 
 def merge_incidents(work: Work, keys: Sequence[Key]) -> None:
@@ -81,8 +84,12 @@ def _reckon(work: Work, key: Key, before: Incident, occurrences: Sequence[Occurr
 
 
 def _ask_again_at(incident: Incident, reason: str, now: datetime) -> datetime | None:
-    """When the source is asked again: later each time, never twice within the interval, and not for ever."""
-    decision = retry.decide(Transient(reason), incident.reread_attempts + 1, settings().attempts_max)
+    """When the source is asked again: later each time, never twice within the interval.
+
+    For ever while it does not answer; but one that answered, and does not know the alert, is not asked without end.
+    """
+    attempts_max = UNKNOWN_ATTEMPTS if reason == UNKNOWN else ATTEMPTS_UNBOUNDED
+    decision = retry.decide(Transient(reason), incident.reread_attempts + 1, attempts_max)
     if isinstance(decision, retry.Park):
         return None
     interval = timedelta(seconds=settings().sources[incident.source].reread_interval_s)
@@ -112,7 +119,7 @@ def _enrich_earlier(work: Work, stored: Mapping[Key, Incident]) -> None:
 def _note(work: Work, key: Key, result: Reckoned) -> None:
     details, reason, at = work.details.get(key), work.unread.get(key), work.enriched_at or clock.now()
     for occurrence, what, incident in result.effects:
-        snapshot = incident_data(replace(incident, version=result.incident.version))
+        snapshot = incident_data(incident, occurrence.id)
         if occurrence.is_repeat:
             if what is not Effect.UNCHANGED:
                 work.effective[occurrence.id.partition(".")[0]] = (what, snapshot)

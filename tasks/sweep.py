@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from lily.domain.events import Event
 from lily.records import due, events
@@ -22,8 +23,8 @@ from tasks.work import Work
 log = logs.get(__name__)
 
 LASTS_S = 40.0  # of one run; the next one goes on
-ALONE_FROM = 3  # an event that was brought back this often gets a batch of its own: it may be what kills its workers
-GIVE_UP_AFTER = 10
+ALONE_FROM = 2  # an event that was begun this often gets a batch of its own: it may be what kills its workers
+GIVE_UP_AFTER = 8
 
 
 @celery.task(name="sweep")
@@ -32,11 +33,13 @@ def sweep() -> None:
     ends_at = time.monotonic() + LASTS_S
     try:
         room = {lane: settings().lanes.depth_max - depth for lane, depth in lanes.depths().items()}
-    except Transient as error:
-        log.warning("sweep.skipped", reason=error.reason)  # without Redis there is no lane to feed
+        brought = sum(_sweep_kind(kind, room, ends_at) for kind in due.KINDS.values())
+        _start_idle(room)
+    except (Transient, Permanent) as error:
+        log.warning(
+            "sweep.cut_short", reason=error.reason
+        )  # without Redis there is no lane to feed, without records nothing to do
         return
-    brought = sum(_sweep_kind(kind, room, ends_at) for kind in due.KINDS.values())
-    _start_idle(room)
     if brought:
         log.info("sweep.brought", count=brought)
 
@@ -51,8 +54,9 @@ def _sweep_kind(kind: str, room: dict[int, int], ends_at: float) -> int:
                 break
             after = page[-1].sort
             waiting += len(page)
-            oldest = min(filter(None, (oldest, page[0].due_at)))
-            brought += _bring_back(kind, [item for item in page if room.get(lanes.lane_of(item.lane_key), 0) > 0], room)
+            since = _bring_back(kind, [item for item in page if room.get(lanes.lane_of(item.lane_key), 0) > 0], room)
+            brought += len(since)
+            oldest = min(filter(None, (oldest, page[0].due_at, *since)))
             if all(free <= 0 for free in room.values()):
                 break
     metrics.gauge("lily_due_oldest_seconds", (now - oldest).total_seconds() if oldest else 0.0, kind=kind)
@@ -60,24 +64,27 @@ def _sweep_kind(kind: str, room: dict[int, int], ends_at: float) -> int:
     return brought
 
 
-def _bring_back(kind: str, items: Sequence[Due], room: dict[int, int]) -> int:
-    members = _claimed(items) if kind == "event" else {item.member: item.lane_key for item in items}
+def _bring_back(kind: str, items: Sequence[Due], room: dict[int, int]) -> list[datetime]:
+    """Push items to their lanes. Since when each of them waits: events since they arrived, however often they were swept."""
+    brought = _claimed(items) if kind == "event" else [(item.member, item.lane_key, item.due_at) for item in items]
     by_key: dict[str, list[str]] = defaultdict(list)
-    for member, lane_key in members.items():
+    for member, lane_key, _ in brought:
         by_key[lane_key].append(member)
         room[lanes.lane_of(lane_key)] -= 1
     doors.wake_many(by_key)
-    return len(members)
+    return [since for _, _, since in brought]
 
 
-def _claimed(items: Sequence[Due]) -> dict[str, str]:
+def _claimed(items: Sequence[Due]) -> list[tuple[str, str, datetime]]:
     """Members of overdue events, each due once more; those that were cut short too often are parked instead."""
     claimed = events.postpone([item.member[2:] for item in items], events.sweep_at(clock.now()))
-    hopeless = [event for event in claimed if event.swept > GIVE_UP_AFTER]
+    hopeless = [event for event in claimed if event.begun > GIVE_UP_AFTER]
     _give_up(hopeless)
-    return {
-        f"{'!' if event.swept >= ALONE_FROM else ''}e:{event.id}": event.lane_key for event in claimed if event not in hopeless
-    }
+    return [
+        (f"{'!' if event.begun >= ALONE_FROM else ''}e:{event.id}", event.lane_key, event.received_at)
+        for event in claimed
+        if event not in hopeless
+    ]
 
 
 def _give_up(hopeless: Sequence[Event]) -> None:

@@ -13,12 +13,10 @@ from lily.records import events, incidents
 from lily.runtime import clock, logs, metrics, retry
 from lily.runtime.errors import Transient
 from lily.runtime.settings import settings
-from tasks.base import isolate, kind_of, reason_of
+from tasks.base import ATTEMPTS_UNBOUNDED, isolate, kind_of, reason_of
 from tasks.work import Key, Work
 
 log = logs.get(__name__)
-
-ATTEMPTS_UNBOUNDED = 1_000_000  # a repeat has no place to be parked in; it is tried at the slowest pace until it is told
 
 
 def publish_all(work: Work) -> None:
@@ -76,7 +74,7 @@ def _ended(event: Event, error: Exception | None) -> Event:
         if isinstance(decision, retry.Again):
             again = noted(event, now, "retried", error.reason)
             due_at = now + timedelta(seconds=decision.delay_s)
-            return replace(again, attempts=event.attempts + 1, due_at=due_at, reason=error.reason)
+            return replace(again, attempts=event.attempts + 1, swept=0, begun=0, due_at=due_at, reason=error.reason)
         error = Transient(decision.reason)
     return park(event, error)
 
@@ -124,11 +122,12 @@ def _name_of(key: Key, occurrence: str) -> str:
 def _record(event: Event) -> None:
     now = clock.now()
     took_s = (now - event.received_at).total_seconds()
-    metrics.count("lily_events_total", source=event.source, outcome=event.state.value)
+    outcome = event.state.value if event.due_at is None else "retried"
+    metrics.count("lily_events_total", source=event.source, outcome=outcome)
     if event.state is State.PUBLISHED and not event.replays:
         metrics.observe("lily_end_to_end_seconds", took_s)
     log.info(
-        f"event.{event.state.value if event.due_at is None else 'retried'}",
+        f"event.{outcome}",
         event_id=event.id,
         trace_id=event.traceparent.split("-")[1] if event.traceparent.count("-") == 3 else None,
         source=event.source,

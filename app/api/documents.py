@@ -93,6 +93,7 @@ def incident_summary(incident: Incident) -> dict[str, Any]:
         "url": incident.url,
         "assets": [table.name for table in incident.affected],
         "order": incident.order,
+        "version": incident.sequence,
         "opened_at": _text(incident.opened_at),
         "changed_at": _text(incident.changed_at),
         "read_at": _text(incident.read_at),

@@ -30,7 +30,7 @@ from connectors import registry
 from connectors.contracts import BodyRejected, SignatureRejected, Source
 from lily.domain.deliveries import Delivery, event_id, lane_key
 from lily.runtime import clock, logs, metrics, trace
-from lily.runtime.settings import SourceSettings, settings
+from lily.runtime.settings import SettingsError, SourceSettings, settings
 
 REFUSALS = (
     INVALID_JSON,
@@ -51,9 +51,16 @@ def blueprint() -> Blueprint:
     """One documented route for each configured source: `/webhooks/monte-carlo` and so on."""
     blp = Blueprint("webhooks", __name__, url_prefix="/webhooks", description="Deliveries from sources.")
     for config in settings().sources.values():
-        view = webhook(blp, config, registry.source(config.kind))
+        view = webhook(blp, config, _connector(config))
         blp.add_url_rule(f"/{config.name}", config.name, view, methods=["POST"])
     return blp
+
+
+def _connector(config: SourceSettings) -> Source:
+    try:
+        return registry.source(config.kind)
+    except LookupError as error:
+        raise SettingsError({f"LILY_SOURCE_{config.name.upper().replace('-', '_')}_KIND": str(error)}) from None
 
 
 def webhook(blp: Blueprint, config: SourceSettings, source: Source) -> Callable[[], Response]:

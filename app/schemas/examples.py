@@ -59,6 +59,7 @@ INCIDENT = {
     "url": f"https://getmontecarlo.com/alerts/{_INCIDENT}",
     "assets": ["analytics:orders.customers"],
     "order": "source",
+    "version": 2,
     "opened_at": "2026-11-24T17:00:00.120Z",
     "changed_at": "2026-11-24T17:00:00.131Z",
     "read_at": "2026-11-24T17:00:00.128Z",

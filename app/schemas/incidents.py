@@ -54,6 +54,9 @@ class IncidentSchema(Schema):
     title = fields.String(allow_none=True)
     url = fields.String(allow_none=True, metadata={"description": "Its page at the source."})
     assets = fields.List(fields.String(), metadata={"description": "Affected tables."})
+    version = fields.Integer(
+        metadata={"description": "Grows with every message about this incident, which carries it.", "example": 3}
+    )
     order = fields.String(
         metadata={
             "enum": ["source", "arrival"],

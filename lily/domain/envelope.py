@@ -93,12 +93,12 @@ def of_incident(incident: Incident, occurrence: str, effect: Effect, time: datet
         path=f"/incidents/{quote(incident.id, safe='')}?source={incident.source}",
         subject=tables[0] if tables else None,
         resources=tables[:10],
-        data={"effect": effect.value, "incident": incident_data(incident), "assets": list(tables)},
+        data={"effect": effect.value, "incident": incident_data(incident, occurrence), "assets": list(tables)},
     )
 
 
-def incident_data(incident: Incident) -> dict[str, Any]:
-    """An incident in a consumer's words."""
+def incident_data(incident: Incident, occurrence: str) -> dict[str, Any]:
+    """An incident in a consumer's words, as `occurrence` left it."""
     return {
         "id": incident.id,
         "source": incident.source,
@@ -110,7 +110,7 @@ def incident_data(incident: Incident) -> dict[str, Any]:
         "url": incident.url,
         "type": incident.type,
         "order": incident.order,
-        "version": incident.version + 1,
+        "version": incident.place_of(occurrence),
         "assets": [table.name for table in incident.affected],
     }
 

@@ -55,6 +55,7 @@ class Event:
     assets: tuple[str, ...] = ()
     attempts: int = 0  # failures so far since it arrived or was replayed
     swept: int = 0  # how often the sweep had to bring it back
+    begun: int = 0  # how often, since it was swept first, a batch took it up and did not come to an end
     replays: int = 0
     reason: str = ""  # why it is parked, or why the last attempt failed
     due_at: datetime | None = None

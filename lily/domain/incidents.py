@@ -63,7 +63,8 @@ class Incident:
     claims: Mapping[str, Claim] = field(default_factory=dict)
     type: str = "unknown"
     tables: tuple[TableRef, ...] = ()  # claimed ones; see `affected`
-    effects: tuple[tuple[str, Effect], ...] = ()  # newest last: occurrence id and what it did
+    effects: tuple[tuple[str, Effect, int], ...] = ()  # newest last: occurrence id, what it did, its place in the sequence
+    sequence: int = 0  # occurrences merged so far; the next message about this incident has a higher number
     opened_at: datetime | None = None  # arrival of the first claim
     changed_at: datetime | None = None
     reread_at: datetime | None = None  # when a repeat last cost a call to the source
@@ -113,7 +114,11 @@ class Incident:
 
     def effect_of(self, occurrence: str) -> Effect | None:
         """What `occurrence` did when it was merged first, or None if it was not, or long ago."""
-        return dict(self.effects).get(occurrence)
+        return next((what for name, what, _ in self.effects if name == occurrence), None)
+
+    def place_of(self, occurrence: str) -> int:
+        """The number under which `occurrence` is told: grows from message to message, the same at a repetition."""
+        return next((place for name, _, place in self.effects if name == occurrence), self.sequence)
 
     def _state(self, name: str) -> str | None:
         if name in self.claims:
@@ -163,8 +168,10 @@ def effect(before: Incident, after: Incident) -> Effect:
 
 def remember(incident: Incident, occurrence: str, what: Effect) -> Incident:
     """Keep what `occurrence` did, so that its repetition after a crash says the same."""
-    kept = tuple(pair for pair in incident.effects if pair[0] != occurrence)
-    return replace(incident, effects=(*kept, (occurrence, what))[-REMEMBERED_EFFECTS:])
+    if incident.effect_of(occurrence) is not None:
+        return incident
+    place = incident.sequence + 1
+    return replace(incident, sequence=place, effects=(*incident.effects, (occurrence, what, place))[-REMEMBERED_EFFECTS:])
 
 
 def _visible(incident: Incident) -> tuple[object, ...]:

@@ -91,5 +91,5 @@ def _found_by_reading(before: Incident, details: AlertDetails) -> Incident:
     what = effect(before, after)
     if what is Effect.UNCHANGED:
         return after
-    occurrence = f"{before.source}/{before.id}/v{before.version + 1}"
+    occurrence = f"{before.source}/{before.id}/v{before.sequence + 1}"
     return remember(replace(after, outbox=(*after.outbox, (occurrence, what))), occurrence, what)

@@ -77,7 +77,7 @@ def _of_incident(wanted: EventFilter, incident_id: str, limit: int, after: str |
     """An incident remembers its last events itself."""
     sources = [wanted.source] if wanted.source else list(settings().sources)
     found = [incident for source in sources if (incident := incidents.get(source, incident_id))]
-    ids = {occurrence.partition(".")[0] for incident in found for occurrence, _ in incident.effects}
+    ids = {occurrence.partition(".")[0] for incident in found for occurrence, _, _ in incident.effects}
     keyed = {
         f"{due.millis(event.received_at):013d}#{event.id}": event
         for event in events.load_many(list(ids)).values()

@@ -68,11 +68,11 @@ def dynamodb() -> Any:
 
 def call(operation: Callable[..., Any], /, **arguments: Any) -> Any:
     """The answer of one AWS call. Raises ConditionFailed, Transient (again later) or Permanent (it would fail again)."""
-    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+    from botocore import exceptions
 
     try:
         return operation(**arguments)
-    except ClientError as error:
+    except exceptions.ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code == "ConditionalCheckFailedException":
@@ -81,9 +81,9 @@ def call(operation: Callable[..., Any], /, **arguments: Any) -> Any:
         if code in RETRY_ALONE or status >= 500 or status == 429:
             raise Transient(text) from error
         raise Permanent(text) from error
-    except (HTTPClientError, ConnectionError) as error:
+    except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         raise Transient(f"AWS did not answer: {type(error).__name__}") from error
-    except BotoCoreError as error:
+    except exceptions.BotoCoreError as error:
         raise Permanent(f"{type(error).__name__}: {error}") from error
 
 

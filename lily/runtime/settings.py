@@ -169,7 +169,12 @@ class SourceSettings:
     """Sources: accounts whose deliveries are accepted, each at `/webhooks/<name>`."""
 
     name: str
-    kind: str = variable("KIND", kinds.one_of("monte-carlo"), "Whose deliveries these are.", default=OWN_NAME)
+    kind: str = variable(
+        "KIND",
+        kinds.matching("[a-z][a-z0-9-]*", "the name of a connector, such as monte-carlo"),
+        "Whose deliveries these are: the name of a connector.",
+        default=OWN_NAME,
+    )
     account: str | None = variable(
         "ACCOUNT", kinds.text(), "Account id at the source; deliveries that name another are refused.", default=None
     )
@@ -271,7 +276,10 @@ class Settings:
     )
     sweep_every_s: float = variable("LILY_SWEEP_EVERY_S", kinds.seconds(1, 300), "How often beat starts the sweep.", default="10")
     attempts_max: int = variable(
-        "LILY_ATTEMPTS_MAX", kinds.whole(1, 100), "Attempts at anything before it is parked.", default="10"
+        "LILY_ATTEMPTS_MAX",
+        kinds.whole(1, 1000),
+        "Attempts at an event before it is parked: 40 take about four hours.",
+        default="40",
     )
     detail_bytes_max: int = variable(
         "LILY_DETAIL_BYTES_MAX",

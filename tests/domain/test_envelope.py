@@ -28,7 +28,7 @@ from lily.domain.envelope import (
     pack,
 )
 from lily.domain.events import Event, Repeat
-from lily.domain.incidents import Change, Effect, Incident, merge_claim
+from lily.domain.incidents import Change, Effect, Incident, merge_claim, remember
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 NOON = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -37,7 +37,7 @@ PUBLIC = "https://lily.example.com"
 
 def an_incident(**more: Any) -> Incident:
     change = Change("i/1", "anomaly", "opened", {"status": "open", "severity": "SEV-2"}, (TableRef("zeus:ares.artemis"),))
-    return replace(merge_claim(Incident("mc", "i/1"), change, NOON, "e"), **more)
+    return replace(remember(merge_claim(Incident("mc", "i/1"), change, NOON, "e"), "e", Effect.OPENED), **more)
 
 
 def an_event(**more: Any) -> Event:
@@ -51,7 +51,7 @@ def an_event(**more: Any) -> Event:
         traceparent=f"00-{'1' * 32}-{'2' * 16}-01",
         change=Change("i/1", "anomaly", "opened", {}),
         effect=Effect.OPENED,
-        incident=incident_data(an_incident()),
+        incident=incident_data(an_incident(), "e"),
         assets=("zeus:ares.artemis",),
         enrichment={"state": "pending", "reason": "slow"},
     )
@@ -76,7 +76,7 @@ def check(made: Mapping[str, Any]) -> None:
 def test_every_message_fits_the_schema_of_its_type(effect: Effect) -> None:
     check(detail(of_event(an_event(effect=effect))))
     check(detail(of_event(an_event(effect=effect, replays=2, assets=(), traceparent=""))))
-    check(detail(of_repeat(an_event(), a_repeat(), effect, incident_data(an_incident()))))
+    check(detail(of_repeat(an_event(), a_repeat(), effect, incident_data(an_incident(), "e"))))
     check(detail(of_incident(an_incident(), "mc/i/v2", effect, NOON)))
     check(detail(of_event(an_event(effect=effect)), detail_bytes_max=100))
 

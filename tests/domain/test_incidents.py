@@ -124,11 +124,12 @@ def test_effects_of_the_last_occurrences_are_remembered_and_no_more() -> None:
     incident = Incident("mc", "i")
     for number in range(REMEMBERED_EFFECTS + 5):
         incident = remember(incident, f"e{number}", Effect.UPDATED)
-    incident = remember(incident, "e100", Effect.RESOLVED)
+    assert remember(incident, "e100", Effect.RESOLVED) == incident
 
     assert len(incident.effects) == REMEMBERED_EFFECTS
     assert incident.effect_of("e0") is None
-    assert incident.effect_of("e100") is Effect.RESOLVED
+    assert incident.place_of("e132") == REMEMBERED_EFFECTS + 5
+    assert incident.effect_of("e100") is Effect.UPDATED
 
 
 def test_every_status_is_either_open_or_closed() -> None:

@@ -59,7 +59,7 @@ def test_a_change_that_only_a_reading_found_waits_in_the_outbox() -> None:
 
     incident = reckon(before, [], a_reading("fixed", updated=5, read=6), at(6)).incident
 
-    assert incident.outbox == (("mc/i/v1", Effect.RESOLVED),)
+    assert incident.outbox == (("mc/i/v2", Effect.RESOLVED),)
     assert incident.changed_at == at(6)
 
 

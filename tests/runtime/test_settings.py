@@ -153,7 +153,7 @@ class TestSources:
         assert (source.api.url, source.api.token.reveal(), source.api.timeout_s) == ("https://api.example/graphql", "token", 0.8)
 
     def test_the_kind_is_the_name_unless_it_is_given(self):
-        assert "must be one of" in faults(LILY_SOURCES="other", LILY_SOURCE_OTHER_SECRETS="s")["LILY_SOURCE_OTHER_KIND"]
+        assert "name of a connector" in faults(LILY_SOURCE_MONTE_CARLO_KIND="No Name")["LILY_SOURCE_MONTE_CARLO_KIND"]
 
     def test_an_instance_that_is_not_listed_is_a_fault_that_says_where_to_list_it(self):
         assert "add that to LILY_SOURCES" in faults(LILY_SOURCE_SODA_SECRETS="s")["LILY_SOURCE_SODA_SECRETS"]

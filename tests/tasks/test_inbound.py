@@ -11,8 +11,10 @@ from botocore.stub import Stubber
 
 from lily.domain.events import State
 from lily.records import events
-from lily.runtime import aws, clock, lanes
+from lily.runtime import aws, clock, lanes, redis_pool
 from tasks import doors, inbound
+from tasks.celery import celery
+from tasks.sweep import sweep
 from tests.builders import an_event
 from tests.sandbox.conftest import MonteCarlo
 from tests.tasks.conftest import Lily, an_alert
@@ -263,8 +265,64 @@ def test_a_kill_between_publishing_and_marking_tells_it_again_under_the_same_id(
     lily.sweep()
 
     first, second = lily.messages()
-    assert first["id"] == second["id"]
-    assert first["data"]["effect"] == second["data"]["effect"] == "opened"
+    assert first == second
     published = events.get(event.id)
     assert published is not None
     assert published.state is State.PUBLISHED
+
+
+def test_messages_about_one_incident_are_numbered_in_their_order(lily: Lily, api: MonteCarlo) -> None:
+    alert = api.alert(deliver="none")["id"]
+    api.post("/sandbox/faults", {"kind": "status", "status": 503, "count": None})
+    for status in ("investigating", "fixed"):
+        lily.deliver(an_alert(alert, alert_feedback=status))
+    api.http.delete("/sandbox/faults")
+    with clock.freeze(clock.now() + timedelta(minutes=30)):
+        lily.sweep()
+
+    messages = lily.messages()
+
+    assert [message["data"]["incident"]["version"] for message in messages] == [1, 2, 3]
+    assert messages[2]["id"] == f"monte-carlo/{alert}/v3"
+    assert lily.incident(alert).status == "open"
+
+
+def test_what_kills_its_workers_travels_alone_and_is_parked_in_the_end(lily: Lily) -> None:
+    event = an_event(body=an_alert(), lane_key="00", due_at=clock.now() - timedelta(seconds=1))
+    events.accept_many([event], 5)
+    at, alone = clock.now(), []
+    for _ in range(12):
+        at += timedelta(minutes=1)
+        with clock.freeze(at):
+            busy = lanes.push(0, ["e:another"])
+            assert busy is not None
+            sweep()
+            batch = lanes.done(busy)
+            if batch is None:
+                break
+            inbound.ingest(lanes.form(batch))  # and there its worker dies
+            alone.append(batch.members[0].startswith("!"))
+            lanes.release(batch)
+
+    parked = events.get(event.id)
+    assert parked is not None
+    assert parked.state is State.PARKED
+    assert "cut short" in parked.reason
+    assert alone == [False, False, True, True, True, True, True, True, True]
+
+
+def test_an_event_that_only_waits_for_workers_is_never_parked(lily: Lily) -> None:
+    event = an_event(body=an_alert(), lane_key="00", due_at=clock.now() - timedelta(seconds=1))
+    events.accept_many([event], 5)
+    at = clock.now()
+    celery.conf.task_always_eager = False  # nobody reads the queue
+    for _ in range(20):
+        at += timedelta(minutes=1)
+        with clock.freeze(at):
+            sweep()
+        redis_pool.client().delete("lily:{lane:0}:lock")
+    celery.conf.task_always_eager = True
+    with clock.freeze(at + timedelta(minutes=1)):
+        sweep()
+
+    assert [message["id"] for message in lily.messages()] == [event.id]
