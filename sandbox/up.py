@@ -32,6 +32,7 @@ RELEASE_S = 60.0
 STOP_LILY_S = 5.0  # with the next: everything is gone within 10 s
 STOP_STANDINS_S = 3.0
 DEATHS_AT_START_MAX = 3
+FIRST_ALERT = '{"title": "Row count dropped", "tables": ["analytics:orders.customers"]}'
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,8 @@ class Run:
             f"A token, good for {minutes} minutes, and a first question:\n",
             f"export TOKEN={token}",
             f'curl -H "Authorization: Bearer $TOKEN" {around.web}/events',
+            "\nAn alert of your own, raised by the stand-in:\n",
+            f"curl {around.monte_carlo}/sandbox/alerts -d '{FIRST_ALERT}'",
             "\nAll of it at work: make demo, in another terminal. Ctrl-C here ends everything.",
         ]
         self._console.box(f"Lily is ready after {self._console.elapsed_s():.1f} s", rows, below)

@@ -1,9 +1,12 @@
 """Starts the stand-in, or signs a webhook's body: `python -m sandbox.monte_carlo --help`."""
 
 import argparse
+import contextlib
+import json
 import os
 import socket
 import sys
+from pathlib import Path
 
 import uvicorn
 
@@ -39,13 +42,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", title="commands")
     signing = commands.add_parser("sign", help="read a body from standard input, print the value of its x-mcd-signature header")
-    signing.add_argument("--secret", dest="sign_secret", default=env("SANDBOX_MC_SECRET"), help="(SANDBOX_MC_SECRET)")
+    signing.add_argument(
+        "--secret",
+        dest="sign_secret",
+        default=env("SANDBOX_MC_SECRET") or _running_secret(),
+        help="(SANDBOX_MC_SECRET, else that of the running `make run`)",
+    )
     return parser
+
+
+def _running_secret() -> str | None:
+    """What `make run` signs with, if it runs from this folder."""
+    state = Path(os.environ.get("LILY_RUN_DATA") or Path(__file__).parents[2] / ".lily") / "run.json"
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return str(json.loads(state.read_text())["webhook_secret"])
+    return None
 
 
 def _sign(secret: str | None) -> int:
     if not secret:
-        print("sign: no secret; give --secret or set SANDBOX_MC_SECRET", file=sys.stderr)
+        print("sign: no secret; start `make run`, give --secret or set SANDBOX_MC_SECRET", file=sys.stderr)
         return 2
     try:
         print(sign(sys.stdin.buffer.read(), secret))
