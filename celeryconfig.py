@@ -13,6 +13,10 @@ broker_transport_options = {
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
     "retry_on_timeout": True,
+    "max_retries": 1,  # of a sender, which would wait 6 s for a broker that refuses; workers go by the setting above
+    "interval_start": 0,
+    "interval_step": 0.05,
+    "interval_max": 0.05,
     "health_check_interval": 5,
     "global_keyprefix": f"{settings().installation}:celery:",
 }

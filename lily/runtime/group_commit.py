@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 
 from lily.runtime.errors import Transient
 
+PATIENCE_S = 0.03  # several times what a write takes while the service is well
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -21,6 +23,7 @@ class _Ticket(Generic[Item, Answer]):
     """One caller's place in the queue. Woken when its answer stands, or when it is to write `group` for others and itself."""
 
     item: Item
+    came_at: float
     woken: threading.Event = field(default_factory=threading.Event)
     answer: Answer | Exception | None = None
     group: "list[_Ticket[Item, Answer]]" = field(default_factory=list)
@@ -50,8 +53,8 @@ class GroupCommit(Generic[Item, Answer]):
         Raises Transient when too many wait already, or when there is no answer in time (the item may still be written);
         what `write` raised, each of its group gets.
         """
-        ticket: _Ticket[Item, Answer] = _Ticket(item)
-        ends_at = time.monotonic() + timeout_s
+        ticket: _Ticket[Item, Answer] = _Ticket(item, came_at=time.monotonic())
+        ends_at = ticket.came_at + timeout_s
         with self._lock:
             if len(self._waiting) >= self._waiting_max:
                 raise Transient(f"{len(self._waiting)} writes are waiting already", retry_after_s=1.0)
@@ -76,11 +79,14 @@ class GroupCommit(Generic[Item, Answer]):
     def _take(self) -> list[_Ticket[Item, Answer]]:
         """The next group, if it may be written now; empty otherwise. Only under the lock.
 
-        While one write is in flight a second one waits for some company, so that groups grow with the load; with a slow
-        service behind, the queue fills and up to `in_flight_max` run side by side.
+        While one write is in flight, the next one begins with a full group only, so that groups grow with the load: one call
+        for 25 costs an eighth of the CPU of 25 calls. With a slow service behind, those who have waited long go side by side.
         """
-        wanted = min(self._group_max, 8 * self._in_flight)
-        if not self._waiting or self._in_flight == self._in_flight_max or len(self._waiting) < wanted:
+        if not self._waiting or self._in_flight == self._in_flight_max:
+            return []
+        is_full = len(self._waiting) >= self._group_max
+        is_late = time.monotonic() - self._waiting[0].came_at > PATIENCE_S
+        if self._in_flight and not (is_full or is_late):
             return []
         group, self._waiting = self._waiting[: self._group_max], self._waiting[self._group_max :]
         self._in_flight += 1
