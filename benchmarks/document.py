@@ -15,6 +15,7 @@ FIGURES = ROOT / ".lily" / "bench" / "inbound.json"
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 OWN = ("web", "worker-inbound", "worker-io", "beat")
+ELSEWHERE = "cores taken by other work"
 NAMES = {"lily": "Lily", "naive": "naive"}
 
 
@@ -32,15 +33,25 @@ def main() -> int:
 
 def block(figures: Mapping[str, Any]) -> str:
     """The figures in Markdown."""
-    runs = figures["runs"]
-    busy = max(run["elsewhere"] for run in runs)
+    swept = [run for run in figures["runs"] if run["part"] == "sweep"]
+    runs = sorted(swept, key=lambda run: (run["system"], run["outcome"]["offered"]))
+    busy = max(run["elsewhere"] for run in figures["runs"])
     parts = [
         f"Measured on {figures['at'][:10]} at commit {figures['commit'] or '(none)'}: {figures['cores']} cores, "
         f"Python {figures['python']}, settings: {_settings(figures['settings'])}. "
         + (f"Other work took up to {busy:.1f} cores meanwhile." if busy > 0.15 else "Nothing else was at work."),
         _comparison(figures["comparisons"]),
         _table(
-            ["", "offered/s", "seconds", "published/s", "accept p50 / p99 ms", "scheduled to published p50 / p99 ms", "answers"],
+            [
+                "",
+                "offered/s",
+                "seconds",
+                "published/s",
+                "accept p50 / p99 ms",
+                "scheduled to published p50 / p99 ms",
+                "answers",
+                ELSEWHERE,
+            ],
             [_speed(run) for run in runs],
         ),
         _table(
@@ -84,6 +95,7 @@ def _speed(run: Mapping[str, Any]) -> list[str]:
         f"{accept['p50']:.0f} / {accept['p99']:.0f}",
         f"{end_to_end['p50']:.0f} / {end_to_end['p99']:.0f}",
         answers + (f"; {seen['lost']} lost" if seen["lost"] else ""),
+        f"{run['elsewhere']:.1f}",
     ]
 
 

@@ -16,6 +16,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 COLOURS = {"lily": "#2563a8", "naive": "#c2571a"}
 NAMES = {"lily": "Lily", "naive": "naive"}
@@ -25,9 +26,8 @@ def main() -> None:
     figures = json.loads(Path(sys.argv[1]).read_text())
     drawn, (throughput, latency) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
     for system, colour in COLOURS.items():
-        runs = sorted((run["outcome"] for run in figures["runs"] if run["system"] == system), key=lambda seen: seen["offered"])
-        if not runs:
-            continue
+        throughput.plot(*_points(figures, system, "search", "published_per_s"), ".", color=colour, alpha=0.4)
+        runs = _runs(figures, system, "sweep")
         offered = [seen["offered"] for seen in runs]
         throughput.plot(offered, [seen["published_per_s"] for seen in runs], "o-", color=colour, label=NAMES[system])
         latency.plot(offered, [seen["end_to_end"]["p50"] for seen in runs], "o-", color=colour, label=f"{NAMES[system]}, p50")
@@ -37,8 +37,25 @@ def main() -> None:
     _dress(throughput, "Published to EventBridge", "events per second")
     _dress(latency, "From the scheduled moment to published", "milliseconds")
     latency.set(xscale="log", yscale="log")
-    drawn.suptitle(f"Inbound path, everything on {figures['cores']} cores ({figures['at'][:10]})")
+    latency.set_xticks([rate for rate in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if rate <= most])
+    for axis in (latency.xaxis, latency.yaxis):
+        axis.set_major_formatter(ScalarFormatter())
+        axis.set_minor_formatter(NullFormatter())
+    drawn.suptitle(
+        f"Inbound path, everything on {figures['cores']} cores ({figures['at'][:10]}). Small dots: the search for saturation",
+        size=11,
+    )
     drawn.savefig(sys.argv[2], dpi=120)
+
+
+def _runs(figures: Any, system: str, part: str) -> list[Any]:
+    chosen = [run["outcome"] for run in figures["runs"] if (run["system"], run["part"]) == (system, part)]
+    return sorted(chosen, key=lambda seen: seen["offered"])
+
+
+def _points(figures: Any, system: str, part: str, what: str) -> tuple[list[float], list[float]]:
+    runs = _runs(figures, system, part)
+    return [seen["offered"] for seen in runs], [seen[what] for seen in runs]
 
 
 def _dress(axes: Any, title: str, unit: str) -> None:

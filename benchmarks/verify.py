@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 KEPT_UP = 0.95  # published by offered; below, the rate is over the system's limit
 
@@ -70,7 +69,7 @@ class Run:
     elsewhere: float  # cores that were busy with other things than this benchmark
     generator_late_ms: float
     connections: int
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""  # of the benchmark: `sweep` over rates, or `search` for saturation
 
 
 def outcome(sent: Sent, arrivals: Sequence[tuple[str, float]], begins_at: float, seconds: float) -> Outcome:
