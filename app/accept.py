@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -93,8 +93,9 @@ def _write(group: Sequence[Event]) -> list[Answer]:
     repeats = Counter(
         event.id for event, answer in zip(group, answers, strict=True) if isinstance(answer, Accepted) and answer.duplicate
     )
-    failed = {event_id: error for event_id, n in repeats.items() if (error := _note_repeat(first[event_id], n))}
-    _pusher().push([*_members(first, by_id), *((first[event_id].lane_key, f"r:{event_id}") for event_id in repeats)])
+    _pusher().push(_members(first, by_id))  # before the repeats: what is new does not wait for them
+    failed = _note_repeats(first, repeats)
+    _pusher().push([(first[event_id].lane_key, f"r:{event_id}") for event_id in repeats if event_id not in failed])
     metrics.observe("lily_batch_size", len(group), what="accept")
     return [
         failed.get(event.id, answer) if isinstance(answer, Accepted) and answer.duplicate else answer
@@ -106,12 +107,20 @@ def _of_bearer(is_first: bool, answer: Answer) -> Answer:
     return answer if is_first or not isinstance(answer, Accepted) else Accepted(duplicate=True)
 
 
-def _note_repeat(event: Event, count: int) -> Transient | Permanent | None:
-    try:
-        events.note_repeat(event.id, event.lane_key, count, clock.now(), settings().accept_deadline_s * REPEAT_SHARE)
-    except (Transient, Permanent) as error:
-        return error
-    return None
+def _note_repeats(first: Mapping[str, Event], repeats: Mapping[str, int]) -> dict[str, Transient | Permanent]:
+    """Those that could not be counted within their share of the deadline, which all repeats of a group have together."""
+    failed: dict[str, Transient | Permanent] = {}
+    share_s = settings().accept_deadline_s * REPEAT_SHARE
+    ends_at = time.monotonic() + share_s
+    for repeated, count in repeats.items():
+        if time.monotonic() >= ends_at:
+            failed[repeated] = Transient("too many repeats at once", retry_after_s=1.0)
+            continue
+        try:
+            events.note_repeat(repeated, first[repeated].lane_key, count, clock.now(), share_s)
+        except (Transient, Permanent) as error:
+            failed[repeated] = error
+    return failed
 
 
 def _members(first: dict[str, Event], by_id: dict[str, Answer]) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flask import Request
+from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.problems import INVALID_JSON, MALFORMED, TOO_LARGE, UNAVAILABLE, UNSUPPORTED_MEDIA_TYPE, Fault, Problem, retry_after
@@ -64,6 +65,13 @@ def parse(raw: bytes) -> dict[str, Any]:
     if _SURROGATE_ESCAPE.search(raw):
         _check_surrogates(body)
     return body
+
+
+class StrictJson(FlaskParser):
+    """Reads the JSON of the API's own endpoints as strictly as that of deliveries."""
+
+    def load_json(self, req: Request, schema: Any) -> Any:  # noqa: ARG002 - as inherited
+        return parse(read(req))
 
 
 class LargeBodies:

@@ -7,7 +7,7 @@ from werkzeug.routing import BaseConverter
 class Anything(BaseConverter):
     """The rest of the path, whatever it is."""
 
-    regex = ".+"
+    regex = r"[\s\S]+"
     part_isolating = False
 
 

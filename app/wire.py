@@ -5,6 +5,7 @@ they can be replaced. Methods marked "main thread" run in its one loop and must 
 """
 
 import contextlib
+import re
 import socket
 import time
 from typing import Any
@@ -23,6 +24,7 @@ ARRIVAL_S = 30.0  # from a request's first byte to its last; longer only helps t
 LINGER_S = 2.0
 LINGER_BYTES_MAX = 16 * 2**20
 DETAIL_CHARACTERS_MAX = 200
+_CODING = re.compile(rb"transfer-encoding[ \t]*:", re.IGNORECASE)
 
 
 class TooSlow(BadRequest):  # type: ignore[misc]
@@ -34,6 +36,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     """Refuses what two servers in a row could read differently (request smuggling, RFC 9112, section 6.1)."""
 
     def parse_header(self, header_plus: bytes) -> None:
+        codings = [line.partition(b":")[2].strip().lower() for line in header_plus.split(b"\r\n")[1:] if _CODING.match(line)]
+        parts = [part.strip() for line in codings for part in line.split(b",")]
+        if len(codings) > 1 or b"" in parts or parts.count(b"chunked") > 1:
+            raise ParsingError("Transfer-Encoding must be chunked, once, or absent")
         try:
             super().parse_header(header_plus)
         except (ParsingError, TransferEncodingNotImplemented):
@@ -44,6 +50,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
         if self.version != "1.1" and "TRANSFER_ENCODING" in self.headers:
             raise ParsingError(f"HTTP/{self.version} has no Transfer-Encoding")
+        if self.version not in {"1.0", "1.1"}:
+            raise ParsingError(f"HTTP/{self.version} is not spoken here; use HTTP/1.1")
         if self.version == "1.1" and ("HOST" not in self.headers or "," in self.headers["HOST"]):
             raise ParsingError("exactly one Host header is needed")
 
@@ -101,6 +109,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if self.request is not None and self.request is not before:
             self.begun_at = time.time()
         return bool(taken)
+
+    def send_continue(self) -> None:  # main thread
+        """Nothing more is to come of a request that is complete or refused; going on would read the next one into it."""
+        if self.request is not None and not self.request.completed:
+            super().send_continue()
 
     def readable(self) -> bool:  # main thread
         return bool(self.lingers_until and not self.will_close) or bool(super().readable())

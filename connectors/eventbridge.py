@@ -38,6 +38,8 @@ def put(entries: Sequence[Entry], timeout_s: float = 3.0) -> list[Outcome]:
     waiting, ends_at, attempt = list(range(len(entries))), time.monotonic() + timeout_s, 0
     while waiting:
         for group in pack([entries[index].size for index in waiting], settings().put_events_bytes_max, ENTRIES_MAX):
+            if time.monotonic() >= ends_at:
+                break
             indices = [waiting[place] for place in group]
             for index, outcome in zip(indices, _call([entries[index] for index in indices]), strict=True):
                 outcomes[index] = outcome
@@ -69,7 +71,7 @@ def create(bus: str) -> bool:
 
 def _call(entries: Sequence[Entry]) -> list[Outcome]:
     try:
-        answer = aws.call(aws.client("events").put_events, Entries=[_form(entry) for entry in entries])
+        answer = aws.call(aws.client("events", attempts=1).put_events, Entries=[_form(entry) for entry in entries])
     except Transient as error:
         return [error] * len(entries)
     except Permanent as error:

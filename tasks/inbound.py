@@ -134,7 +134,13 @@ def _store(current: Work) -> None:
     }
     fresh = [event.id for event in current.events.values() if event.state is State.RECEIVED and event.id not in unmerged]
     unstored = dict(isolate(fresh, lambda some: storing.store_events(current, some)))
+    current.repeats = {name: repeat for name, repeat in current.repeats.items() if _key_of(current, name) not in failed}
     _park(current, unmerged | unstored)
+
+
+def _key_of(current: Work, event_id: str) -> tuple[str, str]:
+    event = current.events.get(event_id) or current.originals[event_id]
+    return event.source, event.incident_id or ""
 
 
 def _stored(current: Work) -> None:

@@ -12,12 +12,14 @@ from lily.domain.events import Event, State, move, noted
 from lily.domain.incidents import Effect, Incident
 from lily.domain.reckoning import Occurrence, Reckoned, read, reckon, unread
 from lily.records import events, incidents
-from lily.runtime import clock, retry
-from lily.runtime.errors import Transient
+from lily.runtime import clock, logs, retry
+from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
 from tasks.base import ATTEMPTS_UNBOUNDED
 from tasks.enrichment import UNKNOWN
 from tasks.work import Key, Work
+
+log = logs.get(__name__)
 
 RACES_MAX = 5
 UNKNOWN_ATTEMPTS = 8  # over some minutes: a new alert may not be visible at once
@@ -31,7 +33,7 @@ def merge_incidents(work: Work, keys: Sequence[Key]) -> None:
     occurrences = _occurrences(work)
     waiting = list(keys)
     for _ in range(RACES_MAX):
-        stored = incidents.load_many(waiting)
+        stored = incidents.load_for_merge(waiting)
         reckoned = {key: _reckon(work, key, stored.get(key) or Incident(*key), occurrences[key]) for key in waiting}
         _enrich_earlier(work, stored)
         changed = {key: result for key, result in reckoned.items() if result.incident != stored.get(key)}
@@ -80,6 +82,9 @@ def _reckon(work: Work, key: Key, before: Incident, occurrences: Sequence[Occurr
     if key in work.unread:
         due_at = _ask_again_at(before, work.unread[key], now)
         return replace(result, incident=unread(result.incident, fresh, due_at))
+    source = settings().sources.get(key[0])
+    if result.incident.reread_due_at and (source is None or source.api is None):
+        return replace(result, incident=replace(result.incident, reread_due_at=None))  # nobody is left to be asked
     return result
 
 
@@ -111,9 +116,13 @@ def _enrich_earlier(work: Work, stored: Mapping[Key, Incident]) -> None:
         return
     found = events.load_many(list(waiting)).values()
     later = [_enriched(event, waiting[event.id], now) for event in found]
-    for answer in events.save_if_unchanged(later):
-        if isinstance(answer, Exception):
+    answers = events.save_if_unchanged(later)
+    for event, answer in zip(later, answers, strict=True):
+        if isinstance(answer, Transient):
             raise answer
+        if isinstance(answer, Permanent):  # its own trouble; it stays as it was published
+            log.error("event.not_enriched", event_id=event.id, reason=answer.reason)
+    events.list_by_asset([event for event, answer in zip(later, answers, strict=True) if answer is True])
 
 
 def _note(work: Work, key: Key, result: Reckoned) -> None:
@@ -124,7 +133,9 @@ def _note(work: Work, key: Key, result: Reckoned) -> None:
             if what is not Effect.UNCHANGED:
                 work.effective[occurrence.id.partition(".")[0]] = (what, snapshot)
             continue
-        event = replace(work.events[occurrence.id], effect=what, incident=snapshot)
+        event = work.events[occurrence.id]
+        if not (event.replays and event.incident):  # a replay tells again what was told, not today's state under an old id
+            event = replace(event, effect=what, incident=snapshot)
         work.events[event.id] = _enriched(event, details, at) if details else _unenriched(event, reason, at)
     if result.incident.outbox:
         work.told[key] = incidents.saved(result.incident)

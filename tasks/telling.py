@@ -7,7 +7,7 @@ from functools import partial
 
 from connectors import eventbridge
 from lily.domain.envelope import Entry, Message, entry, of_event, of_incident, of_repeat
-from lily.domain.events import Event, State, move, noted
+from lily.domain.events import FINAL, Event, State, move, noted
 from lily.domain.incidents import Incident
 from lily.records import events, incidents
 from lily.runtime import clock, logs, metrics, retry
@@ -88,7 +88,7 @@ def park(event: Event, error: Exception) -> Event:
 def _settle_repeats(work: Work, failures: Mapping[str, Exception]) -> None:
     for event_id, repeat in work.repeats.items():
         event = work.events.get(event_id) or work.originals[event_id]
-        if event.change is None:
+        if event.change is None and event.state not in FINAL:
             continue  # its event was not read yet: both are looked at together, later
         told = repeat.occurrence + 1 if event_id in work.effective else repeat.occurrence
         settled = replace(repeat, occurrence=told, attempts=0, due_at=None)

@@ -38,7 +38,7 @@ def gather(members: tuple[str, ...]) -> Work:
     names = [member.lstrip("!") for member in members]
     event_ids = [name[2:] for name in names if name[:2] == "e:"]
     repeat_ids = [name[2:] for name in names if name[:2] == "r:"]
-    loaded = events.load_many([*event_ids, *repeat_ids])
+    loaded = events.load_many([*event_ids, *repeat_ids], even_expired=True)
     repeats = events.load_repeats(repeat_ids) if repeat_ids else {}
     owing = incidents.load_members([name for name in names if name[:2] == "i:"])
     return Work(

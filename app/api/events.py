@@ -12,6 +12,7 @@ from app import paging
 from app.api.documents import event_detail, event_summary, links
 from app.api.etags import etagged
 from app.auth import caller, requires
+from app.bodies import StrictJson
 from app.openapi import answers_headers, refuses
 from app.problems import IN_WORK, INVALID_CURSOR, INVALID_INPUT, INVALID_REQUEST, NOT_FOUND, UNAVAILABLE, Problem
 from app.schemas import examples
@@ -36,6 +37,7 @@ _ID = re.compile(r"([0-9a-f]{64})(?:\.[1-9][0-9]{0,8})?")  # an occurrence (`<id
 
 log = logs.get(__name__)
 blp = Blueprint("events", __name__, url_prefix="/events", description="What was delivered, and what became of it.")
+blp.ARGUMENTS_PARSER = StrictJson()
 
 
 @blp.route("")

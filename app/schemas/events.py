@@ -137,12 +137,21 @@ class EventPageSchema(Schema):
     next_cursor = fields.String(allow_none=True, metadata={"description": "null: there is no more."})
 
 
+class StrictBoolean(fields.Boolean):
+    """`true` or `false`. Where the difference is between counting and doing, nothing else may be taken for one of them."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 class ReplayManySchema(Schema):
     class Meta:
         unknown = RAISE
 
     filter = fields.Nested(EventFilterSchema, required=True, metadata={"description": "At least one criterion."})
-    dry_run = fields.Boolean(load_default=True, metadata={"description": "Only count. Replaying has to be asked for."})
+    dry_run = StrictBoolean(load_default=True, metadata={"description": "Only count. Replaying has to be asked for."})
     cursor = fields.String(load_default=None, allow_none=True, metadata={"description": "`next_cursor` of the call before."})
     limit = fields.Integer(
         load_default=REPLAY_LIMIT_DEFAULT,

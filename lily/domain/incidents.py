@@ -17,6 +17,7 @@ OPEN_STATUSES = frozenset({"open", "acknowledged", "work_in_progress"})
 CLOSED_STATUSES = frozenset({"fixed", "expected", "no_action_needed", "false_positive"})
 STATUSES = OPEN_STATUSES | CLOSED_STATUSES
 STATE_FIELDS = ("status", "severity", "owner")  # what claims may change after a reading
+TABLES_MAX = 100  # of those that webhooks name; an item holds 400 KB
 REMEMBERED_EFFECTS = 128  # more than the largest batch, so that a repeat after a kill finds what its first run did
 
 
@@ -143,7 +144,7 @@ def merge_claim(incident: Incident, change: Change, arrived_at: datetime, event_
     return replace(
         incident,
         claims=claims,
-        tables=tuple(sorted(tables, key=lambda table: table.name)),
+        tables=tuple(sorted(tables, key=lambda table: table.name)[:TABLES_MAX]),
         type=change.type if incident.type == "unknown" else min(incident.type, change.type, key=_type_rank),
         opened_at=arrived_at if first else incident.opened_at,
     )

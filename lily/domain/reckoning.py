@@ -46,13 +46,13 @@ def reckon(before: Incident, occurrences: Sequence[Occurrence], details: AlertDe
         after = incident
         if not occurrence.is_repeat or differs(incident, occurrence.change):
             after = merge_claim(incident, occurrence.change, occurrence.arrived_at, occurrence.id)
-        if details is not None and place == len(ordered) - 1:
+        if details is not None and place == len(ordered) - 1 and incident.effect_of(occurrence.id) is None:
             after = merge_reading(after, details)
         what = incident.effect_of(occurrence.id) or effect(incident, after)
         idle = occurrence.is_repeat and what is Effect.UNCHANGED  # not told, so there is nothing to say the same of
         incident = after if idle else remember(after, occurrence.id, what)
         told.append((occurrence, what, incident))
-    if details is not None and not ordered:
+    if details is not None and (not ordered or before.effect_of(ordered[-1].id) is not None):
         incident = _found_by_reading(incident, details)
     if incident.changed_at is None or effect(before, incident) is not Effect.UNCHANGED:
         incident = replace(incident, changed_at=now)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from lily.domain.events import Event, State
 from lily.records import days, due, events, incidents
 from lily.records.batch import Item
-from lily.records.streams import LAST, Found, Query, Stream
+from lily.records.streams import LAST, Found, Group, Query, Stream
 from lily.records.streams import find as find_in
 from lily.runtime.settings import settings
 
@@ -51,23 +51,23 @@ def find(wanted: EventFilter, limit: int, after: str | None = None) -> Page:
     query = Query(wanted.since, wanted.until, {name: (value,) for name, value in pairs.items() if value is not None})
 
     def load(entries: list[Item]) -> list[Event]:
-        ids = [entry["pk"]["S"][2:] for entry in entries]
+        ids = list(dict.fromkeys(entry["pk"]["S"][2:] for entry in entries))  # two of its assets may have changed places
         found = events.load_many(ids)
         return [event for event_id in ids if (event := found.get(event_id)) and wanted.matches(event)]
 
     return find_in(_groups(wanted, after), query, limit, after, load)
 
 
-def _groups(wanted: EventFilter, after: str | None) -> Sequence[Sequence[Stream]]:
+def _groups(wanted: EventFilter, after: str | None) -> Sequence[Group]:
     if wanted.asset is not None:
-        return [[Stream("gs3", f"A#{wanted.asset}")]]
+        return [Group([Stream("gs3", f"A#{wanted.asset}")])]
     if wanted.status == State.PARKED:
-        return [[Stream("gs2", f"F#event#{shard}", "due") for shard in range(due.SHARDS)]]
+        return [Group([Stream("gs2", f"F#event#{shard}", "due") for shard in range(due.SHARDS)])]
     bounds = [_day(after)] if after else []
     bounds += [f"{wanted.until:%Y%m%d}"] if wanted.until else []
     newest, oldest = min(bounds, default=LAST), f"{wanted.since:%Y%m%d}" if wanted.since else ""
     return [
-        [Stream("gs1", f"L#{day}#{shard}") for shard in range(shards)]
+        Group([Stream("gs1", f"L#{day}#{shard}") for shard in range(shards)], _beginning(day))
         for day, shards in days.known().items()
         if oldest <= day <= newest
     ]
@@ -85,6 +85,10 @@ def _of_incident(wanted: EventFilter, incident_id: str, limit: int, after: str |
     }
     keys = sorted((key for key in keyed if key < (after or LAST)), reverse=True)
     return Page(tuple(keyed[key] for key in keys[:limit]), keys[limit - 1] if len(keys) > limit else None)
+
+
+def _beginning(day: str) -> str:
+    return f"{due.millis(datetime.strptime(day, '%Y%m%d').replace(tzinfo=UTC)):013d}"
 
 
 def _day(position: str) -> str:

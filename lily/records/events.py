@@ -4,6 +4,7 @@ import base64
 import secrets
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +15,11 @@ from lily.domain.events import MOVES, Event, IllegalMove, Repeat, State, noted
 from lily.domain.incidents import Effect
 from lily.records import batch, days, due, forms
 from lily.records.batch import Inserted, Item, packed, plain
-from lily.runtime import aws, clock
+from lily.runtime import aws, clock, logs
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
+
+log = logs.get(__name__)
 
 RAW_INLINE_MAX = 250_000  # deflated bytes beside the rest of an item, of which DynamoDB takes 400 KB
 RAW_PART = 350_000
@@ -49,11 +52,21 @@ def get(event_id: str) -> Event | None:
     return load_many([event_id]).get(event_id)
 
 
-def load_many(event_ids: Sequence[str]) -> dict[str, Event]:
-    """Events by id, strongly consistent; unknown and expired ones are left out. Raises Transient and Permanent."""
+def load_many(event_ids: Sequence[str], even_expired: bool = False) -> dict[str, Event]:
+    """Events by id, strongly consistent; unknown and expired ones are left out, and those that cannot be read are logged.
+
+    `even_expired`: what is still to be done must be done, whether DynamoDB has deleted it yet or not.
+    Raises Transient and Permanent.
+    """
     items = batch.read_many([(f"E#{event_id}", "E") for event_id in event_ids])
-    now = clock.now().timestamp()
-    return {pk[2:]: _event(item) for (pk, _), item in items.items() if int(item.get("exp", {}).get("N", "0")) > now}
+    now, found = 0.0 if even_expired else clock.now().timestamp(), {}
+    for (pk, _), item in items.items():
+        try:
+            if int(item.get("exp", {}).get("N", "0")) > now:
+                found[pk[2:]] = _event(item)
+        except (KeyError, TypeError, ValueError) as error:  # one item of a version to come must not stop its neighbours
+            log.error("event.unreadable", event_id=pk[2:], exc_info=error)
+    return found
 
 
 def save_many(events: Sequence[Event]) -> list[Event]:
@@ -61,8 +74,8 @@ def save_many(events: Sequence[Event]) -> list[Event]:
 
     Raises Transient and Permanent; some may then be written.
     """
-    items = [item for event in events for item in (_item(event), *_asset_items(event))]
-    batch.write_many(items)
+    entries = [item for event in events if event.state is State.STORED for item in _asset_items(event)]
+    batch.write_many([*(_item(event) for event in events), *entries])
     return [replace(event, version=event.version + 1) for event in events]
 
 
@@ -154,9 +167,25 @@ def settle_repeat(repeat: Repeat) -> bool:
                 {":o": repeat.occurrence, ":a": repeat.attempts, ":n": repeat.count, ":g": keys["g2"], ":u": keys["due"]}
             ),
         )
-    except aws.ConditionFailed:
+    except aws.ConditionFailed:  # what was told stays told; only the look at the newer one is still owed
+        with suppress(aws.ConditionFailed):
+            aws.call(
+                aws.dynamodb().update_item,
+                TableName=settings().table,
+                Key=batch.key_of(f"E#{repeat.event_id}", "R"),
+                UpdateExpression="SET occ = :o",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues=packed({":o": repeat.occurrence}),
+            )
         return False
     return True
+
+
+def list_by_asset(events: Sequence[Event]) -> None:
+    """Let stored events be found by all their assets, those that a later enrichment named included. Safe to repeat."""
+    items = [item for event in events for item in _asset_items(event)]
+    if items:
+        batch.write_many(items)
 
 
 def body(event: Event) -> bytes:
@@ -308,9 +337,7 @@ def _parts(event: Event) -> list[Item]:
 
 
 def _asset_items(event: Event) -> list[Item]:
-    """Entries for further assets in the index by asset; written once, when the event is stored."""
-    if event.state is not State.STORED:
-        return []
+    """Entries for further assets in the index by asset."""
     t = f"{due.millis(event.received_at):013d}#{event.id}"
     return [
         packed({"pk": f"E#{event.id}", "sk": f"A#{asset}", "g3": f"A#{asset}", "t": t, "exp": _expires(event.received_at)})

@@ -15,9 +15,11 @@ from lily.domain import deliveries
 from lily.domain.incidents import CLOSED_STATUSES, OPEN_STATUSES, Effect, Incident
 from lily.records import batch, due, forms, streams
 from lily.records.batch import Item, packed, plain
-from lily.runtime import clock
+from lily.runtime import clock, logs
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
+
+log = logs.get(__name__)
 
 LIST_SHARDS = 4
 ID_MAX = 400  # bytes of an incident's id in a key: the due index allows 1,024 for a whole sort key
@@ -61,6 +63,13 @@ def load_many(keys: Sequence[Key]) -> dict[Key, Incident]:
     return _loaded([_pk(*key) for key in keys])
 
 
+def load_for_merge(keys: Sequence[Key]) -> dict[Key, Incident]:
+    """As `load_many`, but an expired incident that DynamoDB has not deleted yet is there, blank, to be overwritten."""
+    found = _read([_pk(*key) for key in keys])
+    kept = [incident if alive else Incident(*_key(incident), version=incident.version) for incident, alive in found]
+    return {_key(incident): incident for incident in kept}
+
+
 def load_members(members: Sequence[str]) -> list[Incident]:
     """Incidents by their names in the due index and the lanes (`i:...`)."""
     return list(_loaded([f"I#{member[2:]}" for member in members]).values())
@@ -89,15 +98,28 @@ def find(wanted: IncidentFilter, limit: int, after: str | None = None) -> Incide
         found = {_pk(*key): incident for key, incident in _loaded(pks).items()}
         return [incident for pk in pks if (incident := found.get(pk)) and wanted.matches(incident)]
 
-    group = [streams.Stream("gs1", f"I#{shard}") for shard in range(LIST_SHARDS)]
+    group = streams.Group([streams.Stream("gs1", f"I#{shard}") for shard in range(LIST_SHARDS)])
     return streams.find([group], query, limit, after, load)
 
 
 def _loaded(pks: Sequence[str]) -> dict[Key, Incident]:
-    now = clock.now().timestamp()
-    found = [plain(item) for item in batch.read_many([(pk, "S") for pk in pks]).values()]
-    incidents = [_incident(values) for values in found if values.get("exp", now + 1) > now]
-    return {(incident.source, incident.id): incident for incident in incidents}
+    return {_key(incident): incident for incident, alive in _read(pks) if alive}
+
+
+def _read(pks: Sequence[str]) -> list[tuple[Incident, bool]]:
+    """Incidents, and whether their time is not over. One that cannot be read is logged and left out, alone."""
+    now, found = clock.now().timestamp(), []
+    for (pk, _), item in batch.read_many([(pk, "S") for pk in pks]).items():
+        try:
+            values = plain(item)
+            found.append((_incident(values), values.get("exp", now + 1) > now))
+        except (KeyError, TypeError, ValueError) as error:
+            log.error("incident.unreadable", key=pk, exc_info=error)
+    return found
+
+
+def _key(incident: Incident) -> Key:
+    return incident.source, incident.id
 
 
 def _pk(source: str, incident_id: str) -> str:

@@ -49,16 +49,24 @@ class Stream:
         return str(self.heads[0][self.sort]["S"])
 
 
+@dataclass(frozen=True)
+class Group:
+    """Streams to be merged. `floor`: no key of theirs lies below, so once they are read to their end the walk stands there."""
+
+    streams: Sequence[Stream]
+    floor: str = ""
+
+
 @dataclass
 class Walk:
     """Where a request stands: the key last given out, and the queries it may still make."""
 
     position: str
-    budget: int = QUERIES_MAX
+    budget: int
 
 
 def find(
-    groups: Sequence[Sequence[Stream]],
+    groups: Sequence[Group],
     query: Query,
     limit: int,
     after: str | None,
@@ -69,12 +77,17 @@ def find(
     `load` turns index entries into things and leaves out what no longer matches. Raises Transient and Permanent.
     """
     found: list[T] = []
-    walk = Walk(after or LAST)
-    for streams in groups:
+    widest = max((len(group.streams) for group in groups), default=0)
+    walk = Walk(after or LAST, max(QUERIES_MAX, 2 * widest))
+    for group in groups:
         ended = False
         while not ended:
-            entries, ended = _merge(streams, query, limit - len(found), walk)
+            if walk.budget <= 0:
+                return Found(tuple(found), walk.position)
+            entries, ended = _merge(group.streams, query, limit - len(found), walk)
             found += load(entries) if entries else []
+            if ended and group.floor:
+                walk.position = min(walk.position, group.floor)
             if len(found) >= limit or (walk.budget <= 0 and not ended):
                 return Found(tuple(found), walk.position)
     return Found(tuple(found), None)

@@ -62,6 +62,11 @@ class GroupCommit(Generic[Item, Answer]):
             group = self._take()
         if group:  # it need not hold our own ticket: those who came first go first
             self._settle(group)
+        if ticket.answer is None and not ticket.woken.wait(min(PATIENCE_S, timeout_s)):
+            with self._lock:  # the writes in flight are slow: begin one more rather than wait for them or for company
+                group = self._take()
+            if group:
+                self._settle(group)
         while ticket.answer is None:
             if not ticket.woken.wait(max(0.0, ends_at - time.monotonic())):
                 self._leave(ticket)

@@ -14,6 +14,14 @@ local function pop()
   end
   local oldest = redis.call('ZPOPMIN', queue, most - #newest / 2)
   local batch, alone = {}, nil
+  if #oldest > 0 and string.sub(oldest[1], 1, 1) == '!' then -- its turn has come; the others were not popped yet
+    for _, popped in ipairs({oldest, newest}) do
+      for i = (popped == oldest) and 3 or 1, #popped, 2 do
+        redis.call('ZADD', queue, 'NX', popped[i + 1], popped[i])
+      end
+    end
+    return {oldest[1]}
+  end
   for _, popped in ipairs({oldest, newest}) do
     for i = 1, #popped, 2 do
       local member, score = popped[i], popped[i + 1]

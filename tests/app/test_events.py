@@ -221,3 +221,37 @@ def test_a_long_replay_goes_on_where_it_stopped(whole: FlaskClient) -> None:
 def test_a_replay_of_everything_has_to_be_said(whole: FlaskClient) -> None:
     assert_problem(post(whole, "/events/replay", {"filter": {}}), 400, "invalid-request")
     assert_problem(post(whole, "/events/replay", {}), 422, "invalid-input")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" * 100_000,
+        b'{"filter": {"since": "2026-01-01T00:00:00Z"}, "limit": ' + b"1" * 5_000 + b"}",
+        b'{"filter": {"asset": "\\ud800"}, "cursor": "AAAAAAAAAAAAAAAAAAAAAAAA"}',
+        b'{"filter": {"\\ud800": 1}}',
+        b'{"filter": {"incident": "\\ud800"}}',
+        b"null",
+        b'{"filter": NaN}',
+    ],
+)
+def test_the_body_of_a_replay_is_read_as_strictly_as_a_delivery(whole: FlaskClient, raw: bytes) -> None:
+    headers = bearer() | {"Content-Type": "application/json"}
+
+    assert_problem(whole.post("/events/replay", data=raw, headers=headers), 400, "invalid-json")
+
+
+@pytest.mark.parametrize("said", ["no", "off", "f", 0, 0.0, "false", None])
+def test_only_a_real_false_replays(whole: FlaskClient, said: object) -> None:
+    (event,) = stored(ended("one", State.PARKED))
+
+    answer = post(whole, "/events/replay", {"filter": {"status": "parked"}, "dry_run": said})
+
+    assert_problem(answer, 422, "invalid-input")
+    found = events.get(event.id)
+    assert found is not None
+    assert found.replays == 0
+
+
+def test_asking_for_options_without_a_token_is_no_trouble(whole: FlaskClient) -> None:
+    assert whole.options("/events").status_code == 200

@@ -243,3 +243,38 @@ def test_whatever_arrives_the_answer_is_no_5xx_and_every_refusal_is_a_problem(po
         assert reply.status < 500 or reply.status in {501, 503}  # 503: there is no DynamoDB behind this server
         assert reply.status < 400 or reply.headers["content-type"] == "application/problem+json"
     connection.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        POST + b"Transfer-Encoding:\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET /livez HTTP/3.7\r\nHost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_odd_codings_and_versions_are_refused_and_the_connection_ends(port: int, head: bytes) -> None:
+    connection = Connection(port).send(head)
+
+    reply = connection.reply()
+
+    assert reply is not None
+    assert reply.status == 400
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert connection.ended()
+    connection.close()
+
+
+def test_who_expects_to_go_on_without_a_body_is_answered_and_the_next_request_is_its_own(port: int) -> None:
+    connection = Connection(port)
+    connection.send(b"GET /livez HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n")
+    first = connection.reply()
+    connection.send(GET)
+    second = connection.reply()
+
+    assert first is not None
+    assert second is not None
+    assert (first.status, second.status) == (200, 200)
+    connection.close()

@@ -30,7 +30,7 @@ def answers(configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "1")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     aws.forget()
-    with Stubber(aws.client("events")) as stubber:
+    with Stubber(aws.client("events", attempts=1)) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
     aws.forget()
@@ -42,7 +42,7 @@ def names(parameters: dict[str, Any]) -> list[str]:
 
 def test_failed_entries_alone_are_sent_again(answers: Stubber) -> None:
     sent: list[list[str]] = []
-    aws.client("events").meta.events.register(
+    aws.client("events", attempts=1).meta.events.register(
         "before-parameter-build.events.PutEvents", lambda params, **_: sent.append(names(params))
     )
     answers.add_response("put_events", {"FailedEntryCount": 2, "Entries": [result(), result("InternalFailure"), result("Odd")]})
@@ -77,12 +77,14 @@ def test_a_call_refused_as_a_whole_is_halved_down_to_the_culprit(answers: Stubbe
 def test_a_service_that_stays_away_is_transient_for_every_entry(answers: Stubber) -> None:
     answers.add_client_error("put_events", "ServiceUnavailable", http_status_code=503)
 
-    assert [type(outcome) for outcome in eventbridge.put([an_entry("a"), an_entry("b")], timeout_s=0.0)] == [Transient, Transient]
+    outcomes = eventbridge.put([an_entry("a"), an_entry("b")], timeout_s=0.03)
+
+    assert [type(outcome) for outcome in outcomes] == [Transient, Transient]
 
 
 def test_calls_are_full_but_never_over_a_limit(answers: Stubber) -> None:
     sent: list[int] = []
-    aws.client("events").meta.events.register(
+    aws.client("events", attempts=1).meta.events.register(
         "before-parameter-build.events.PutEvents", lambda params, **_: sent.append(len(params["Entries"]))
     )
     for count in (10, 5, 1):

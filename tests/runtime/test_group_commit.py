@@ -80,7 +80,7 @@ def test_an_error_reaches_its_own_group_only() -> None:
 def test_whoever_waits_too_long_is_told_to_come_back_and_the_queue_goes_on() -> None:
     store = Store()
     store.gate.clear()
-    commits: GroupCommit[int, str] = GroupCommit(store.write)
+    commits: GroupCommit[int, str] = GroupCommit(store.write, in_flight_max=1)
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(commits.submit, 1, 10)
         eventually(lambda: store.running == 1, within_s=5)
@@ -112,3 +112,18 @@ def test_a_full_queue_turns_newcomers_away_at_once() -> None:
         store.gate.set()
         assert [answer.result() for answer in [leader, *waiting]] == [f"wrote {item}" for item in (1, 2, 3, 4)]
     assert refused.value.retry_after_s == 1.0
+
+
+def test_one_write_that_hangs_does_not_hold_up_those_who_come_later() -> None:
+    store = Store()
+    store.gate.clear()
+    commits: GroupCommit[int, str] = GroupCommit(store.write)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(commits.submit, 1, 10)
+        eventually(lambda: store.running == 1, within_s=5)
+        second = pool.submit(commits.submit, 2, 10)
+
+        eventually(lambda: store.running == 2, within_s=5)
+
+        store.gate.set()
+        assert (first.result(), second.result()) == ("wrote 1", "wrote 2")

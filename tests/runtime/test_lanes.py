@@ -104,7 +104,7 @@ def test_what_was_cut_short_before_makes_a_batch_of_its_own(redis_url: str) -> N
     while following := lanes.done(batches[-1]):
         batches.append(following)
 
-    assert [batch.members for batch in batches] == [("e:0",), ("e:2", "e:4"), ("!e:1",), ("!e:3",)]
+    assert [batch.members for batch in batches] == [("e:0",), ("!e:1",), ("!e:3",), ("e:2", "e:4")]
 
 
 def test_a_working_set_is_sealed_and_its_loss_is_no_error(redis_server: RedisServer) -> None:

@@ -191,7 +191,7 @@ def test_a_message_over_the_limit_goes_by_reference(lily: Lily, configured: Call
 
 
 def test_an_event_that_could_not_be_told_is_told_later_and_stored_once(lily: Lily) -> None:
-    with Stubber(aws.client("events")) as stubber:
+    with Stubber(aws.client("events", attempts=1)) as stubber:
         for _ in range(20):
             stubber.add_client_error("put_events", "ServiceUnavailable", http_status_code=503)
         receipt = lily.deliver(an_alert())
@@ -211,7 +211,7 @@ def test_an_event_that_could_not_be_told_is_told_later_and_stored_once(lily: Lil
 
 def test_an_event_that_is_refused_for_good_is_parked_with_what_the_service_said(lily: Lily) -> None:
     entry = {"ErrorCode": "MalformedDetail", "ErrorMessage": "no"}
-    with Stubber(aws.client("events")) as stubber:
+    with Stubber(aws.client("events", attempts=1)) as stubber:
         stubber.add_response("put_events", {"FailedEntryCount": 1, "Entries": [entry]})
         receipt = lily.deliver(an_alert())
 
