@@ -88,3 +88,22 @@ def test_expired_events_are_left_out() -> None:
 
     assert walk(EventFilter(), 10) == [fresh.id]
     assert replace(fresh) == events.get(fresh.id)
+
+
+def test_a_rare_filter_goes_on_over_many_days_and_comes_to_its_end() -> None:
+    rare = [kept("new", 1, change=a_change("a", type="dbt_errors"))]
+    for day in range(1, 20):
+        kept(f"day {day}", 60 * 24 * day, change=a_change("b"))
+    rare.append(kept("old", 60 * 24 * 20, change=a_change("c", type="dbt_errors")))
+    days.forget()
+
+    assert walk(EventFilter(type="dbt_errors"), 5) == [event.id for event in rare]
+    assert walk(EventFilter(type="nowhere"), 5) == []
+
+
+def test_assets_that_changed_places_list_an_event_once() -> None:
+    event = kept("one", 1, change=a_change("a"), assets=("a", "b"))
+    (stored,) = events.save_many([move(event, State.STORED, clock.now())])
+    events.save_many([replace(stored, assets=("b", "a"))])
+
+    assert walk(EventFilter(asset="b"), 5) == [event.id]
