@@ -144,7 +144,7 @@ def _note(work: Work, key: Key, result: Reckoned) -> None:
 def _enriched(event: Event, details: AlertDetails, at: datetime) -> Event:
     found: dict[str, Any] = {
         "state": "done",
-        "read_at": details.read_at.isoformat(),
+        "read_at": clock.iso(details.read_at),
         "alert_type": details.type,
         "sub_types": list(details.sub_types),
         "priority": details.priority,
