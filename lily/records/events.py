@@ -126,7 +126,7 @@ def note_repeat(event_id: str, lane_key: str, count: int, at: datetime, timeout_
         aws.client("dynamodb", timeout_s, attempts=1).update_item,
         TableName=settings().table,
         Key=batch.key_of(f"E#{event_id}", "R"),
-        UpdateExpression="SET seen = :s, g2 = :g, due = :u, lk = :l, #e = :e ADD n :n",
+        UpdateExpression="SET seen = :s, g2 = if_not_exists(g2, :g), due = if_not_exists(due, :u), lk = :l, #e = :e ADD n :n",
         ExpressionAttributeNames={"#e": "exp"},
         ExpressionAttributeValues=packed(
             {
