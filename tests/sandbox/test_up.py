@@ -195,7 +195,7 @@ def test_nothing_outlives_it_when_it_is_killed(up: Up) -> None:
     kill(up.process.pid)
 
     eventually(lambda: not [pid for pid in pids if alive(pid)])
-    assert not [port for port in up.ports() if is_open(port)]
+    eventually(lambda: not [port for port in up.ports() if is_open(port)])
     up.start(up.web).ready()  # and the next run finds nothing in its way
 
 
