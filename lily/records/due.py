@@ -58,20 +58,6 @@ def page(kind: str, shard: int, until: datetime, after: str | None = None, limit
     return [_read(item) for item in answer["Items"]]
 
 
-def count(kind: str, shard: int, limit: int = 1000) -> int:
-    """How many things of one kind and shard have a due key, come or still to come; counts no further than `limit`."""
-    answer = aws.call(
-        aws.dynamodb().query,
-        TableName=settings().table,
-        IndexName="gs2",
-        KeyConditionExpression="g2 = :g",
-        ExpressionAttributeValues={":g": {"S": f"P#{kind}#{shard}"}},
-        Select="COUNT",
-        Limit=limit,
-    )
-    return int(answer["Count"])
-
-
 def millis(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
