@@ -102,9 +102,10 @@ def _ingest(current: Work) -> None:
 def _count_beginnings(current: Work) -> None:
     """Write down, before it can happen again, that these were begun once more: one of them may be what kills its workers.
 
-    Only for events that had to be swept: all others have never been cut short.
+    Only for events that had to be swept: all others have never been cut short. Their timeline shows it too.
     """
-    suspects = [replace(event, begun=event.begun + 1) for event in current.events.values() if event.swept]
+    again = [noted(event, clock.now(), "swept", "taken up again") for event in current.events.values() if event.swept]
+    suspects = [replace(event, begun=event.begun + 1) for event in again]
     for event in events.save_many(suspects) if suspects else ():
         current.events[event.id] = event
 

@@ -28,7 +28,7 @@ TIMELINE_MAX = 100
 
 @dataclass(frozen=True)
 class Moment:
-    """One line of an event's timeline: a state, or `ingested`, `enriched`, `not_enriched`, `retried`, `replayed`."""
+    """One line of an event's timeline: a state, or `ingested`, `enriched`, `not_enriched`, `retried`, `swept`, `replayed`."""
 
     at: datetime
     what: str
