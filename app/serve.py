@@ -80,16 +80,15 @@ def bind(config: Settings) -> socket.socket:
 
 def make_server(app: Any, listener: socket.socket, config: Settings, connections: int) -> Any:
     from waitress.adjustments import Adjustments
-    from waitress.task import ThreadedTaskDispatcher
 
     from app.bodies import BYTES_MAX
+    from app.loop import Threads
     from app.wire import Server
 
     adjustments = Adjustments(
         sockets=[listener],
         threads=config.web.threads,
         connection_limit=connections,
-        asyncore_use_poll=True,  # select() ends at descriptor 1,024
         backlog=1024,
         max_request_body_size=BYTES_MAX + BODY_FRAMING_BYTES,
         max_request_header_size=HEADER_BYTES_MAX,
@@ -101,10 +100,8 @@ def make_server(app: Any, listener: socket.socket, config: Settings, connections
         log_socket_errors=False,
         server_name="lily",
     )
-    threads = ThreadedTaskDispatcher()
-    threads.set_thread_count(config.web.threads)
     information = (listener.family, listener.type, listener.proto, listener.getsockname())
-    return Server(app, map={}, _sock=listener, dispatcher=threads, adj=adjustments, sockinfo=information, bind_socket=False)
+    return Server(app, listener, Threads(config.web.threads), adjustments, information)
 
 
 def run(server: Any) -> None:
@@ -115,12 +112,12 @@ def run(server: Any) -> None:
         if asked:
             os._exit(128 + number)
         asked.append(number)
-        server.pull_trigger()  # wakes the loop
+        server.pull_trigger()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
     while not asked:
-        _turn(server, 1.0)
+        server.turn(1.0)
     log.info("web.leaving", signal=signal.Signals(asked[0]).name, connections=len(server.active_channels))
     _leave(server)
 
@@ -132,11 +129,7 @@ def _leave(server: Any) -> None:
         for channel in list(server.active_channels.values()):
             channel.will_close = channel.will_close or (waited_s > LEAVING_IDLE_S and not channel.busy)
         server.maintenance(time.time())
-        _turn(server, 0.05)
-
-
-def _turn(server: Any, timeout_s: float) -> None:
-    server.asyncore.loop(timeout=timeout_s, use_poll=True, map=server._map, count=1)
+        server.turn(0.05)
 
 
 def _raise_descriptor_limit(connections: int) -> int:

@@ -5,31 +5,48 @@ they can be replaced. Methods marked "main thread" run in its one loop and must 
 """
 
 import contextlib
+import random
 import re
 import socket
 import time
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
-from waitress.utilities import BadRequest
+from waitress.utilities import BadRequest, InternalServerError
 
 from app import problems
 from app.headers import ALWAYS, CSP_DATA
-from lily.runtime import metrics, trace
+from app.loop import Loop, Threads
+from lily.runtime import logs, metrics, trace
 
 ARRIVAL_S = 30.0  # from a request's first byte to its last; longer only helps those who send slowly on purpose
 LINGER_S = 2.0
 LINGER_BYTES_MAX = 16 * 2**20
 DETAIL_CHARACTERS_MAX = 200
+WAITED_MAX_S = 0.5  # for a thread; from then on, deliveries are refused at once rather than answered ever later
+RETRY_AFTER_S = (1, 4)  # spread, so that refused senders do not come back all at once
+DELIVERIES = "/webhooks/"  # people and probes still get their answer
+
+log = logs.get(__name__)
+
 _CODING = re.compile(rb"transfer-encoding[ \t]*:", re.IGNORECASE)
 
 
 class TooSlow(BadRequest):  # type: ignore[misc]
     code = 408
     reason = "Request Timeout"
+
+
+class Overloaded(BadRequest):  # type: ignore[misc]
+    """The reading loop refuses this itself; the connection stays."""
+
+    code = 503
+    reason = "Service Unavailable"
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
@@ -68,15 +85,26 @@ class Refusal(ErrorTask):  # type: ignore[misc]
         self.status = f"{kind.status} {error.reason}"
         self.response_headers += [*ALWAYS, ("Content-Security-Policy", CSP_DATA), ("Cache-Control", "no-store")]
         self.response_headers += [("Content-Type", problems.MEDIA_TYPE), ("X-Request-Id", bound.trace_id)]
-        self.set_close_on_finish()
+        if kind is problems.UNAVAILABLE:  # the request was read to its end
+            self.response_headers.append(("Retry-After", str(random.randint(*RETRY_AFTER_S))))
+        else:
+            self.set_close_on_finish()
+            self.channel.unread = True
         self.content_length = len(body)
-        self.channel.unread = True
         self.write(body)
         metrics.observe("lily_http_seconds", 0.0, endpoint="server", method="other", status=str(kind.status))
 
 
 class Answer(WSGITask):  # type: ignore[misc]
     """Tells keep-alive clients of a server that is leaving to connect anew, which takes them to its successor."""
+
+    def write(self, data: bytes) -> None:
+        """The head goes out with the first of the body, in one packet."""
+        if self.wrote_header:
+            super().write(data)
+            return
+        with self.channel.gathering():
+            super().write(data)
 
     def build_response_header(self) -> bytes:
         if self.channel.server.leaving and len(self.channel.requests) == 1:
@@ -98,10 +126,84 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     begun_at = 0.0  # when the first byte of the unfinished request came
     lingers_until = 0.0
     thrown_away = 0
+    gathered: list[bytes] | None = None
+    requests: list[Any]
+
+    def __init__(self, server: "Server", *given: Any, **named: Any) -> None:
+        super().__init__(server, *given, **named)
+        server.loop.look(self)
 
     @property
     def busy(self) -> bool:
         return bool(self.requests or self.request is not None or self.total_outbufs_len or self.lingers_until)
+
+    @contextlib.contextmanager
+    def gathering(self) -> Iterator[None]:
+        """What is written in the block goes out together at its end."""
+        self.gathered = []
+        try:
+            yield
+        finally:
+            parts, self.gathered = self.gathered, None
+            if parts:
+                self.write_soon(b"".join(parts))
+
+    def write_soon(self, data: Any) -> int:
+        if self.gathered is not None and isinstance(data, bytes):
+            self.gathered.append(data)
+            return len(data)
+        return int(super().write_soon(data))
+
+    def service(self) -> None:
+        """Answer the oldest request. The loop hears of it only if it has something to do; usually all is sent already."""
+        request = self.requests[0]
+        task = self.error_task_class(self, request) if request.error else self.task_class(self, request)
+        try:
+            if self.connected:
+                task.service()
+            else:
+                task.close_on_finish = True
+        except ClientDisconnected:
+            task.close_on_finish = True
+        except Exception as error:
+            log.error("web.unanswered", path=request.path, exc_info=error)
+            self._apologise(task)
+        with self.requests_lock:
+            if task.close_on_finish:
+                self.close_when_flushed = True
+                done = self.requests
+                self.requests = []
+            else:
+                self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer of its own for the next answer
+                done = [self.requests.pop(0)]
+                if self.connected and self.requests:
+                    self.server.add_task(self)
+                elif self.connected and self._waits_for_continue():
+                    super().send_continue()
+        for ended in done:
+            ended.close()
+        self.last_activity = time.time()
+        if self.connected and (self.writable() or self.server.loop.is_deaf(self._fileno)):
+            self.server.loop.attend(self)
+
+    def _apologise(self, task: Any) -> None:
+        """The application, or its body, broke: 500 if nothing was said yet, else only an end that the client cannot mistake."""
+        task.close_on_finish = True
+        if task.wrote_header:
+            return
+        apology = self.parser_class(self.adj)
+        apology.error = InternalServerError("")
+        apology.version = task.request.version
+        with contextlib.suppress(ClientDisconnected):
+            self.error_task_class(self, apology).service()
+
+    def _waits_for_continue(self) -> bool:
+        partial = self.request
+        return bool(partial is not None and partial.expect_continue and partial.headers_finished and not self.sent_continue)
+
+    def del_channel(self, map: Any = None) -> None:  # noqa: A002 - as inherited
+        self.server.loop.forget(self._fileno)
+        super().del_channel(map)
 
     def received(self, data: bytes) -> bool:  # main thread
         before = self.request
@@ -165,10 +267,42 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     channel_class = Channel
     leaving = False
 
+    def __init__(self, app: Any, listener: socket.socket, threads: Threads, adjustments: Any, information: Any) -> None:
+        connections: dict[int, Any] = {}
+        self.loop = Loop(connections)
+        self._refused: deque[Channel] = deque()
+        super().__init__(
+            app, map=connections, _sock=listener, dispatcher=threads, adj=adjustments, sockinfo=information, bind_socket=False
+        )
+        self.loop.begin(self)
+
+    def turn(self, timeout_s: float) -> None:  # main thread
+        """Wait for requests, and take in what has arrived of them."""
+        self.loop.look(self)  # it may be full, or have room again
+        self.loop.turn(timeout_s)
+        while self._refused:
+            refused = self._refused.popleft()
+            refused.service()
+            self.loop.look(refused)
+
+    def pull_trigger(self) -> None:
+        self.loop.wake()
+
+    def add_task(self, channel: Channel) -> None:
+        """Let a thread answer, unless those before have waited too long already: then this loop refuses."""
+        request = channel.requests[0]
+        if request.error or not request.path.startswith(DELIVERIES) or self.task_dispatcher.waited_s() < WAITED_MAX_S:
+            super().add_task(channel)
+            return
+        request.error = Overloaded("")
+        self._refused.append(channel)
+        self.loop.attend(channel)
+
     def maintenance(self, now: float) -> None:  # main thread
         super().maintenance(now)
         for channel in list(self.active_channels.values()):
             channel.expire(now)
+        self.loop.wake()
 
     def leave(self) -> None:  # main thread
         """Accept who has connected already, then stop listening at once: what connects between the two is reset by the kernel.
@@ -180,6 +314,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self.set_socket_options(pair[0])
             self.channel_class(self, pair[0], self.fix_addr(pair[1]), self.adj, map=self._map)
         self.accepting = False
+        self.loop.forget(self._fileno)
         self.del_channel(self._map)
         self.socket.close()
 

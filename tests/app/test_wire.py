@@ -67,7 +67,7 @@ def port(web: Callable[..., None]) -> Iterator[int]:
 
     def loop() -> None:
         while not over.is_set():
-            serve._turn(server, 0.2)
+            server.turn(0.2)
 
     thread = threading.Thread(target=loop)
     thread.start()
