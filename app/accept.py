@@ -11,7 +11,7 @@ from lily.domain.deliveries import Delivery, event_id
 from lily.domain.events import Event
 from lily.records import events
 from lily.records.events import Accepted
-from lily.runtime import aws, clock, logs, metrics
+from lily.runtime import aws, aws_json, clock, logs, metrics
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.group_commit import GroupCommit
 from lily.runtime.settings import settings
@@ -63,7 +63,7 @@ def depth() -> int:
 def warm() -> None:
     """Load what the first delivery would wait for. Connects to nothing."""
     deadline_s = settings().accept_deadline_s
-    aws.client("dynamodb", deadline_s * WRITE_SHARE, attempts=1)
+    aws_json.warm("dynamodb", deadline_s * WRITE_SHARE)
     aws.client("dynamodb", deadline_s * REPEAT_SHARE, attempts=1)
     _pusher()
     doors.warm()

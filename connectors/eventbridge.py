@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lily.domain.envelope import ENTRIES_MAX, SOURCE, Entry, pack
-from lily.runtime import aws
+from lily.runtime import aws, aws_json
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
 
@@ -71,7 +71,7 @@ def create(bus: str) -> bool:
 
 def _call(entries: Sequence[Entry]) -> list[Outcome]:
     try:
-        answer = aws.call(aws.client("events", attempts=1).put_events, Entries=[_form(entry) for entry in entries])
+        answer = aws_json.call("events", "PutEvents", {"Entries": [_form(entry) for entry in entries]}, attempts=1)
     except Transient as error:
         return [error] * len(entries)
     except Permanent as error:
@@ -89,7 +89,7 @@ def _form(entry: Entry) -> dict[str, Any]:
         "DetailType": entry.detail_type,
         "Detail": entry.detail,
         "Resources": list(entry.resources),
-        "Time": entry.time,
+        "Time": entry.time.timestamp(),
     }
 
 

@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
 from connectors import registry
-from lily.runtime import aws, logs, metrics
+from lily.runtime import aws_json, logs, metrics
 from lily.runtime.settings import settings
 
 celery = Celery("lily", include=["tasks.inbound", "tasks.sweep"])
@@ -25,8 +25,8 @@ def _child_started(**_: Any) -> None:
     """Make the clients now: the first event of a new process would otherwise wait most of a second for imports."""
     logs.configure("worker")
     logging.getLogger("celery").setLevel(logging.WARNING)
-    aws.dynamodb()
-    aws.client("events")
+    aws_json.warm("dynamodb")
+    aws_json.warm("events")
     for source in settings().sources.values():
         registry.source(source.kind).warm(source.name)
 

@@ -31,56 +31,77 @@ Form = dict[str, Any]
 @celery.task(name="ingest")
 def ingest(batch: Form, inline: bool = False) -> Form:
     """Read the batch's deliveries and put them in Lily's words. `inline`: do the following steps here as well."""
-    form = _step("ingest", batch, None, _ingest)
     if inline:
-        publish(store(enrich(form)))
-    return form
+        return _all(batch)
+    return _step("ingest", batch)
 
 
 @celery.task(name="enrich")
 def enrich(batch: Form) -> Form:
     """Ask the sources for what their webhooks leave out."""
-    return _step("enrich", batch, _ingest, enrichment.enrich)
+    return _step("enrich", batch)
 
 
 @celery.task(name="store")
 def store(batch: Form) -> Form:
     """Merge the batch into its incidents and store its events."""
-    return _step("store", batch, _enriched, _store)
+    return _step("store", batch)
 
 
 @celery.task(name="publish")
 def publish(batch: Form) -> None:
     """Tell the world, write down how it ended, and hand the lane to the next batch."""
     try:
-        _step("publish", batch, _stored, telling.publish_all)
+        _step("publish", batch)
     finally:
         _finish(lanes.from_form(batch))
 
 
-def _step(name: str, form: Form, rebuild: Callable[[Work], None] | None, act: Callable[[Work], None]) -> Form:
-    """One step of a batch. A batch that is no longer ours, or failed as a whole, goes on empty, so that its lane ends."""
-    batch, began_at = lanes.from_form(form), time.monotonic()
+def _all(form: Form) -> Form:
+    """All steps of a batch, one after the other; each does what it does as a task of its own."""
+    batch, current = lanes.from_form(form), None
+    try:
+        for name in doors.STEPS:
+            current = _act(name, batch, current)
+            if current is None:
+                break
+    finally:
+        _finish(batch)
+    return form
+
+
+def _step(name: str, form: Form) -> Form:
+    """One step of a batch, as a task. A batch that is no longer ours, or failed as a whole, goes on empty, so that its lane ends."""
+    batch = lanes.from_form(form)
     if not batch.members:
         return form
+    current = _act(name, batch, work.fetch(batch) if name != doors.STEPS[0] else None)
+    if current is None:
+        return {**form, "members": []}
+    if name != doors.STEPS[-1]:
+        work.keep(batch, current)
+    return form
+
+
+def _act(name: str, batch: lanes.Batch, current: Work | None) -> Work | None:
+    """Do a step, and those before it anew if what they made is gone (`current` is None). None: the batch ends here."""
+    began_at = time.monotonic()
     try:
         if not lanes.renew(batch):
             log.info("batch.overtaken", step=name, lane=batch.lane)
-            return {**form, "members": []}
-        current = work.fetch(batch) if rebuild else None
+            return None
         if current is None:
             current = work.gather(batch.members)
-            if rebuild:
-                rebuild(current)
-        act(current)
-        work.keep(batch, current)
+            for earlier in doors.STEPS[: doors.STEPS.index(name)]:
+                ACTS[earlier](current)
+        ACTS[name](current)
     except Exception as error:  # the events stay due; the sweep brings them back
         log.error("batch.failed", step=name, lane=batch.lane, size=len(batch.members), reason=reason_of(error))
         metrics.count("lily_errors_total", where=name, kind=kind_of(error))
-        return {**form, "members": []}
+        return None
     metrics.observe("lily_step_seconds", time.monotonic() - began_at, step=name)
     metrics.observe("lily_batch_size", len(batch.members), what=name)
-    return form
+    return current
 
 
 def _ingest(current: Work) -> None:
@@ -118,11 +139,6 @@ def _normalised(event: Event) -> Event:
     return noted(replace(event, change=registry.source(source.kind).normalise(body)), clock.now(), "ingested")
 
 
-def _enriched(current: Work) -> None:
-    _ingest(current)
-    enrichment.enrich(current)
-
-
 def _store(current: Work) -> None:
     keys = {(event.source, event.incident_id) for event in current.events.values() if event.incident_id is not None}
     again = [current.events.get(event_id) or current.originals[event_id] for event_id in current.repeats]
@@ -144,11 +160,6 @@ def _key_of(current: Work, event_id: str) -> tuple[str, str]:
     return event.source, event.incident_id or ""
 
 
-def _stored(current: Work) -> None:
-    _enriched(current)
-    _store(current)
-
-
 def _park(current: Work, failed: Mapping[str, Exception]) -> None:
     """Settle failed events at once and take them out of the batch. Transient ones get their next attempt."""
     if not failed:
@@ -165,3 +176,11 @@ def _finish(batch: lanes.Batch) -> None:
         lanes.drop_work(batch)
         if following:
             doors.start(following)
+
+
+ACTS: Mapping[str, Callable[[Work], None]] = {
+    "ingest": _ingest,
+    "enrich": enrichment.enrich,
+    "store": _store,
+    "publish": telling.publish_all,
+}

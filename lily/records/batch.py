@@ -1,20 +1,24 @@
 """Many items per DynamoDB call: the service's limits, what it left undone, and each item's own answer.
 
-Items are in DynamoDB's own form (`{"pk": {"S": ...}}`), made by `packed` and read by `plain`.
+Items are in DynamoDB's own form (`{"pk": {"S": ...}}`), made by `packed` and read by `plain`; binary values of items that were
+read are still in base64.
 """
 
+import base64
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any
 
-from lily.runtime import aws
+from lily.runtime import aws, aws_json
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
 
 Item = dict[str, dict[str, Any]]
 Key = tuple[str, str]
+Call = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]  # one kind of call to DynamoDB
 
 WRITE_MAX = 25  # BatchWriteItem and BatchExecuteStatement
 READ_MAX = 100  # BatchGetItem
@@ -35,7 +39,7 @@ def packed(values: Mapping[str, str | int | bytes | None]) -> Item:
 
 
 def plain(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: int(text) if kind == "N" else text for name, box in item.items() for kind, text in box.items()}
+    return {name: _plain(kind, value) for name, box in item.items() for kind, value in box.items()}
 
 
 def key_of(pk: str, sk: str) -> Item:
@@ -48,12 +52,12 @@ def insert_many(items: Sequence[Item], timeout_s: float) -> list[Inserted | Tran
     One item is a conditional PutItem; more go as PartiQL INSERTs, the only batched write that refuses an existing key per item
     (BatchWriteItem overwrites, a transaction fails as a whole).
     """
-    ends_at, dynamodb = time.monotonic() + timeout_s, aws.client("dynamodb", timeout_s, attempts=1)
+    ends_at, call = time.monotonic() + timeout_s, partial(aws_json.call, "dynamodb", timeout_s=timeout_s, attempts=1)
     answers: list[Inserted | Transient | Permanent] = [Transient("not tried")] * len(items)
     waiting, attempt, tried = list(range(len(items))), 0, set[int]()
     while waiting:
         for chunk in _chunks(waiting, items):
-            for index, answer in zip(chunk, _insert(dynamodb, [items[index] for index in chunk]), strict=True):
+            for index, answer in zip(chunk, _insert(call, [items[index] for index in chunk]), strict=True):
                 answers[index] = Inserted.MAYBE if answer is Inserted.EXISTS and index in tried else answer
         waiting = [index for index in waiting if isinstance(answers[index], Transient)]
         tried.update(waiting)
@@ -69,13 +73,13 @@ def write_many(items: Sequence[Item], timeout_s: float = 3.0, attempts: int = 3)
     Safe to repeat. Raises Transient where some are still unwritten at the deadline, Permanent where the call was refused.
     """
     table, ends_at, attempt = settings().table, time.monotonic() + timeout_s, 0
-    dynamodb = aws.client("dynamodb", min(timeout_s, 2.0), attempts)
+    patience_s = min(timeout_s, 2.0)
     waiting = list(items)
     while waiting:
         undone: list[Item] = []
         for chunk in _chunks(range(len(waiting)), waiting):
             requests = [{"PutRequest": {"Item": waiting[index]}} for index in chunk]
-            answer = aws.call(dynamodb.batch_write_item, RequestItems={table: requests})
+            answer = aws_json.call("dynamodb", "BatchWriteItem", {"RequestItems": {table: requests}}, patience_s, attempts)
             undone += [request["PutRequest"]["Item"] for request in answer.get("UnprocessedItems", {}).get(table, [])]
         waiting, attempt = undone, attempt + 1
         if waiting and not _pause(attempt, ends_at):
@@ -91,7 +95,7 @@ def read_many(keys: Sequence[Key], timeout_s: float = 3.0) -> dict[Key, Item]:
         undone: list[Item] = []
         for start in range(0, len(waiting), READ_MAX):
             request = {table: {"Keys": waiting[start : start + READ_MAX], "ConsistentRead": True}}
-            answer = aws.call(aws.dynamodb().batch_get_item, RequestItems=request)
+            answer = aws_json.call("dynamodb", "BatchGetItem", {"RequestItems": request})
             for item in answer["Responses"].get(table, []):
                 found[item["pk"]["S"], item["sk"]["S"]] = item
             undone += answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
@@ -128,11 +132,11 @@ def put_if(items: Sequence[tuple[Item, int]], timeout_s: float = 3.0) -> list[bo
 
 def execute_many(statements: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """Up to 25 PartiQL writes in one call; per statement its error code, or None. Raises Transient and Permanent as a whole."""
-    return _execute(aws.dynamodb(), statements)
+    return _execute(partial(aws_json.call, "dynamodb"), statements)
 
 
-def _execute(dynamodb: Any, statements: Sequence[Mapping[str, Any]]) -> list[str | None]:
-    answer = aws.call(dynamodb.batch_execute_statement, Statements=list(statements))
+def _execute(call: Call, statements: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    answer = call("BatchExecuteStatement", {"Statements": statements})
     return [response.get("Error", {}).get("Code") for response in answer["Responses"]]
 
 
@@ -141,29 +145,29 @@ def failure(code: str) -> Transient | Permanent:
     return Transient(f"DynamoDB: {code}") if code in aws.RETRY_ALONE else Permanent(f"DynamoDB: {code}")
 
 
-def _insert(dynamodb: Any, items: Sequence[Item]) -> list[Inserted | Transient | Permanent]:
+def _insert(call: Call, items: Sequence[Item]) -> list[Inserted | Transient | Permanent]:
     try:
-        return [_insert_one(dynamodb, items[0])] if len(items) == 1 else _insert_batch(dynamodb, items)
+        return [_insert_one(call, items[0])] if len(items) == 1 else _insert_batch(call, items)
     except Transient as error:
         return [error] * len(items)
     except Permanent as error:
         if len(items) == 1:
             return [error]
-        return [answer for item in items for answer in _insert(dynamodb, [item])]  # one refused item must not fail its neighbours
+        return [answer for item in items for answer in _insert(call, [item])]  # one refused item must not fail its neighbours
 
 
-def _insert_one(dynamodb: Any, item: Item) -> Inserted:
+def _insert_one(call: Call, item: Item) -> Inserted:
     try:
-        aws.call(dynamodb.put_item, TableName=settings().table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        call("PutItem", {"TableName": settings().table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"})
     except aws.ConditionFailed:
         return Inserted.EXISTS
     return Inserted.NEW
 
 
-def _insert_batch(dynamodb: Any, items: Sequence[Item]) -> list[Inserted | Transient | Permanent]:
+def _insert_batch(call: Call, items: Sequence[Item]) -> list[Inserted | Transient | Permanent]:
     return [
         Inserted.NEW if code is None else Inserted.EXISTS if code == "DuplicateItem" else failure(code)
-        for code in _execute(dynamodb, [_statement(item) for item in items])
+        for code in _execute(call, [_statement(item) for item in items])
     ]
 
 
@@ -204,6 +208,12 @@ def _attribute(value: str | int | bytes) -> dict[str, Any]:
     if isinstance(value, bytes):
         return {"B": value}
     return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def _plain(kind: str, value: Any) -> Any:
+    if kind == "N":
+        return int(value)
+    return base64.b64decode(value) if kind == "B" and isinstance(value, str) else value
 
 
 def _pause(attempt: int, ends_at: float) -> bool:

@@ -212,12 +212,13 @@ def inflated(stored: bytes) -> bytes:
 
 
 def dump(event: Event) -> Mapping[str, Any]:
-    """The event in the form of its item, for a working set; `restore` reads it."""
-    return {**plain(_item(event)), "raw": base64.b64encode(event.raw).decode(), "ver": event.version}
+    """The event for a working set; `restore` reads it."""
+    values = {"id": event.id, "src": event.source, "sta": event.state.value, "ver": event.version}
+    return {**values, "raw": base64.b64encode(event.raw).decode(), "d": _data(event)}
 
 
 def restore(values: Mapping[str, Any]) -> Event:
-    return _event(packed({**values, "raw": base64.b64decode(values["raw"])}))
+    return _made({**values, "raw": base64.b64decode(values["raw"])}, values["id"], values["d"])
 
 
 def _accepted(event: Event, token: str, answer: Inserted | Transient | Permanent) -> Accepted | Transient | Permanent:
@@ -284,9 +285,12 @@ def _data(event: Event) -> dict[str, Any]:
 
 def _event(item: Item) -> Event:
     values = plain(item)
-    data = orjson.loads(values["d"])
+    return _made(values, values["pk"][2:], orjson.loads(values["d"]))
+
+
+def _made(values: Mapping[str, Any], event_id: str, data: Mapping[str, Any]) -> Event:
     return Event(
-        id=values["pk"][2:],
+        id=event_id,
         source=values["src"],
         account=data.get("account", ""),
         received_at=datetime.fromisoformat(data["at"]),

@@ -29,9 +29,10 @@ RETRY_ALONE = frozenset(
 )  # whole-call and per-statement spellings; botocore never retries the latter, whose call was a 200
 
 LEAST_S = 0.05  # a socket cannot have less than no time
+CONNECTIONS_MAX = 64
 
-_clients: dict[tuple[int, str, float, int], Any] = {}
-_lock = threading.Lock()
+_kept: dict[tuple[int, str, float, int], Any] = {}
+_lock = threading.RLock()
 
 
 class ConditionFailed(Exception):
@@ -48,18 +49,23 @@ def client(service: str, read_timeout_s: float = 2.0, attempts: int = 3) -> Any:
     The default stays below half of a lane's lease. `read_timeout_s` comes from settings, never from what is left of a deadline:
     each value is a client of its own.
     """
-    key = (os.getpid(), service, read_timeout_s, attempts)
-    found = _clients.get(key)
+    return kept(service, read_timeout_s, attempts, lambda: _make(service, read_timeout_s, attempts))
+
+
+def kept(name: str, read_timeout_s: float, attempts: int, make: Callable[[], Any]) -> Any:
+    """What `make` returns, made once per process and patience."""
+    key = (os.getpid(), name, read_timeout_s, attempts)
+    found = _kept.get(key)
     if found is None:
         with _lock:
-            found = _clients.get(key) or _make(service, read_timeout_s, attempts)
-            _clients[key] = found
+            found = _kept.get(key) or make()
+            _kept[key] = found
     return found
 
 
 def forget() -> None:
     """Drop the clients of this process, for whoever has to be somebody else from here on."""
-    _clients.clear()
+    _kept.clear()
 
 
 def dynamodb() -> Any:
@@ -87,21 +93,36 @@ def call(operation: Callable[..., Any], /, **arguments: Any) -> Any:
         raise Permanent(f"{type(error).__name__}: {error}") from error
 
 
-def _make(service: str, read_timeout_s: float, attempts: int) -> Any:
+def timeouts(read_timeout_s: float) -> tuple[float, float]:
+    """For connecting and for reading, in seconds."""
+    return min(1.0, max(LEAST_S, read_timeout_s)), max(LEAST_S, read_timeout_s)
+
+
+def credentials() -> Any | None:
+    """From boto3's own chain. They renew themselves where they have to: ask them for each call."""
+    return _session().get_credentials()
+
+
+def _session() -> Any:
     import boto3
+
+    return boto3.session.Session(region_name=settings().aws.region)
+
+
+def _make(service: str, read_timeout_s: float, attempts: int) -> Any:
     from botocore.config import Config
 
-    aws = settings().aws
-    made = boto3.session.Session(region_name=aws.region).client(
+    connect_s, read_s = timeouts(read_timeout_s)
+    made = _session().client(
         service,
-        endpoint_url=aws.endpoint_url,
+        endpoint_url=settings().aws.endpoint_url,
         config=Config(
-            connect_timeout=min(1.0, max(LEAST_S, read_timeout_s)),
-            read_timeout=max(LEAST_S, read_timeout_s),
+            connect_timeout=connect_s,
+            read_timeout=read_s,
             retries={"mode": "standard", "total_max_attempts": attempts},
-            max_pool_connections=64,
+            max_pool_connections=CONNECTIONS_MAX,
             tcp_keepalive=True,
-            parameter_validation=False,  # 45 % of the CPU of a BatchWriteItem; the tests run with it on
+            parameter_validation=False,  # 45 % of the CPU of a BatchWriteItem
         ),
     )
     made.meta.events.register("before-send", _count)

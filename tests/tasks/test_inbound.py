@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from botocore.stub import Stubber
 
 from lily.domain.events import State
 from lily.records import events
-from lily.runtime import aws, clock, lanes, redis_pool
+from lily.runtime import clock, lanes, redis_pool
 from tasks import doors, inbound
 from tasks.celery import celery
 from tasks.sweep import sweep
+from tests.aws_answers import answering
 from tests.builders import an_event
 from tests.sandbox.conftest import MonteCarlo
 from tests.tasks.conftest import Lily, an_alert
@@ -191,10 +191,11 @@ def test_a_message_over_the_limit_goes_by_reference(lily: Lily, configured: Call
 
 
 def test_an_event_that_could_not_be_told_is_told_later_and_stored_once(lily: Lily) -> None:
-    with Stubber(aws.client("events", attempts=1)) as stubber:
+    with answering("events") as answers:
         for _ in range(20):
-            stubber.add_client_error("put_events", "ServiceUnavailable", http_status_code=503)
+            answers.refuse("PutEvents", "ServiceUnavailable", 503)
         receipt = lily.deliver(an_alert())
+        answers.waiting.clear()  # how often it is asked until the deadline is left to chance
     event = lily.event(receipt)
     assert event.state is State.STORED
     assert event.attempts == 1
@@ -211,8 +212,8 @@ def test_an_event_that_could_not_be_told_is_told_later_and_stored_once(lily: Lil
 
 def test_an_event_that_is_refused_for_good_is_parked_with_what_the_service_said(lily: Lily) -> None:
     entry = {"ErrorCode": "MalformedDetail", "ErrorMessage": "no"}
-    with Stubber(aws.client("events", attempts=1)) as stubber:
-        stubber.add_response("put_events", {"FailedEntryCount": 1, "Entries": [entry]})
+    with answering("events") as answers:
+        answers.add("PutEvents", {"FailedEntryCount": 1, "Entries": [entry]})
         receipt = lily.deliver(an_alert())
 
     event = lily.event(receipt)
