@@ -23,7 +23,7 @@ class Profile:
 
 def start(groups: Mapping[str, int], folder: Path, seconds: float) -> list[Profile]:
     """Begin to sample whoever holds the interpreter lock at the moment, without stopping the processes for it."""
-    pids = {"web": groups["web"], "worker": _children(groups["worker-inbound"])[-1]}
+    pids = {"web": groups["web"], "worker": _children(groups["worker-inbound"])[-1], "aws": groups["aws"]}
     profiles = []
     for name, pid in pids.items():
         path = folder.parent / f"profile-{folder.name}-{name}.txt"
