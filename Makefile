@@ -32,7 +32,7 @@ define virtualenv
 	@$(PYTHON) -m sandbox.virtualenv $(1) $(2) --locks .lily
 endef
 
-.PHONY: help run demo test lint bench bench-quick openapi lock clean virtualenv virtualenv-sandbox virtualenv-bench
+.PHONY: help run demo test lint bench bench-quick chaos openapi lock clean virtualenv virtualenv-sandbox virtualenv-bench
 
 ##@ Use
 help: ## Show this list
@@ -65,6 +65,9 @@ bench: virtualenv virtualenv-sandbox virtualenv-bench ## Measure the inbound pat
 
 bench-quick: virtualenv virtualenv-sandbox virtualenv-bench ## The same, coarser, in under two minutes
 	@exec $(BIN)/python -m benchmarks.inbound --quick
+
+chaos: virtualenv virtualenv-sandbox virtualenv-bench ## Kill, flush and stop everything in turn under load; is anything lost? Two minutes
+	@exec $(BIN)/python -m benchmarks.chaos
 
 openapi: virtualenv ## Make docs/openapi.yaml and docs/configuration.md from the code
 	@mkdir -p docs .lily

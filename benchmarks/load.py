@@ -13,21 +13,24 @@ import resource
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-import uvloop
 
 from benchmarks.deliveries import Prepared, prepare
 
 CONNECTIONS_MAX = 2000
 LATE_S = 15.0  # how long answers are waited for when the last delivery has left
 TICK_S = 0.001
+AGAIN_AFTER_S = 1.0
 
 
 @dataclass
 class Log:
-    """What became of each delivery, in order. Status 0: no answer. Times are seconds since the epoch, latencies seconds."""
+    """What became of each delivery, in order. Status 0: no answer. Times are seconds since the epoch, latencies seconds.
+
+    Of a delivery that was sent again: its last moment, status and latency.
+    """
 
     ids: list[str] = field(default_factory=list)
     scheduled: list[float] = field(default_factory=list)
@@ -35,37 +38,52 @@ class Log:
     latency: list[float] = field(default_factory=list)
     connections: int = 0
     late_max: float = 0.0  # how far the generator itself fell behind its schedule
+    refused: int = 0  # connections that could not be made
+    cut: int = 0  # closed or reset with a request on its way
+    resent: int = 0  # on a fresh connection, as the kept one closed when the request met it; not in `cut`
+    again: int = 0  # deliveries that had no 202 in the first round
 
 
 class Generator:
     """Takes an idle connection for each delivery that is due, or opens one; beyond CONNECTIONS_MAX it waits for an answer."""
 
-    def __init__(self, host: str, port: int, deliveries: list[Prepared], log: Log) -> None:
+    def __init__(self, host: str, port: int, deliveries: Sequence[Prepared], log: Log) -> None:
         self.host = host
         self.port = port
         self.requests = [delivery.request for delivery in deliveries]
         self.log = log
         self.idle: list[Connection] = []
         self.waiting: deque[int] = deque()
+        self.resent: set[int] = set()
         self.open = 0
+        self.connecting = 0
         self.unanswered = 0
         self.tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, start_at: float, rate: float) -> None:
+    async def run(self, start_at: float, rate: float, again: bool = False) -> None:
+        """Offer everything; with `again`, what had no 202 once more when all answers are there, at the same rate."""
         loop = asyncio.get_running_loop()
-        to_epoch = time.time() - loop.time()
-        begin, count = start_at - to_epoch, len(self.requests)
-        self.to_epoch = to_epoch
-        self.log.scheduled = [start_at + index / rate for index in range(count)]
-        index = 0
-        while index < count:
+        self.to_epoch = time.time() - loop.time()
+        await self.offer(range(len(self.requests)), start_at - self.to_epoch, rate)
+        if again:
+            refused = [index for index, status in enumerate(self.log.status) if status != 202]
+            self.log.again = len(refused)
+            self.resent.clear()
+            await self.offer(refused, loop.time() + AGAIN_AFTER_S, rate)
+
+    async def offer(self, indices: Sequence[int], begin: float, rate: float) -> None:
+        loop = asyncio.get_running_loop()
+        sent, count = 0, len(indices)
+        for place, index in enumerate(indices):
+            self.log.scheduled[index] = begin + self.to_epoch + place / rate
+        while sent < count:
             now = loop.time()
             due = min(count, int((now - begin) * rate) + 1) if now >= begin else 0
-            self.log.late_max = max(self.log.late_max, now - begin - index / rate if index < due else 0.0)
-            while index < due:
-                self.send(index)
-                index += 1
-            await asyncio.sleep(max(TICK_S / 2, begin + index / rate - loop.time()))
+            self.log.late_max = max(self.log.late_max, now - begin - sent / rate if sent < due else 0.0)
+            while sent < due:
+                self.send(indices[sent])
+                sent += 1
+            await asyncio.sleep(max(TICK_S / 2, begin + sent / rate - loop.time()))
         ends_at = loop.time() + LATE_S
         while self.unanswered and loop.time() < ends_at:
             await asyncio.sleep(0.02)
@@ -76,25 +94,58 @@ class Generator:
             self.idle.pop().send(index)
             return
         self.waiting.append(index)
-        if self.open < CONNECTIONS_MAX:
-            self.open += 1
-            task = asyncio.ensure_future(self.connect())
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+        self.grow()
 
-    async def connect(self) -> None:
+    def grow(self) -> None:
+        """A connection on its way for each that waits, as far as the limit goes."""
+        while self.connecting < len(self.waiting) and self.open < CONNECTIONS_MAX:
+            self.connect(None)
+
+    def connect(self, index: int | None) -> None:
+        self.open += 1
+        self.connecting += 1
+        task = asyncio.ensure_future(self._connect(index))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _connect(self, index: int | None) -> None:
         try:
-            await asyncio.get_running_loop().create_connection(lambda: Connection(self), self.host, self.port)
+            await asyncio.get_running_loop().create_connection(lambda: Connection(self, index), self.host, self.port)
         except OSError:
             self.open -= 1
-            if self.waiting:
-                self.answered(self.waiting.popleft(), 0)
+            self.log.refused += 1
+            if index is None and self.waiting:
+                index = self.waiting.popleft()
+            if index is not None:
+                self.answered(index, 0)
+        finally:
+            self.connecting -= 1
 
     def free(self, connection: "Connection") -> None:
         if self.waiting:
             connection.send(self.waiting.popleft())
         else:
             self.idle.append(connection)
+
+    def lost(self, connection: "Connection") -> None:
+        """A connection is gone. A request that met its end is sent once more: RFC 9112, section 9.3.1.
+
+        Only if it was one kept from before and nothing came back, so that the server closed it as idle: and even if not, the
+        same delivery twice is one event.
+        """
+        self.open -= 1
+        if connection in self.idle:
+            self.idle.remove(connection)
+        index = connection.index
+        if index is not None:
+            if connection.used and not connection.received and index not in self.resent:
+                self.log.resent += 1
+                self.resent.add(index)
+                self.connect(index)
+            else:
+                self.log.cut += 1
+                self.answered(index, 0)
+        self.grow()
 
     def answered(self, index: int, status: int) -> None:
         self.unanswered -= 1
@@ -103,17 +154,22 @@ class Generator:
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection with at most one request on its way."""
+    """One keep-alive connection with at most one request on its way. `first` is what it was opened for, if anything."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, first: int | None = None) -> None:
         self.generator = generator
+        self.first = first
         self.index: int | None = None
         self.received = b""
+        self.used = False  # it has brought an answer before
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
         self.generator.log.connections = max(self.generator.log.connections, self.generator.open)
-        self.generator.free(self)
+        if self.first is not None:
+            self.send(self.first)
+        else:
+            self.generator.free(self)
 
     def send(self, index: int) -> None:
         self.index = index
@@ -124,7 +180,7 @@ class Connection(asyncio.Protocol):
         head, separator, body = self.received.partition(b"\r\n\r\n")
         if not separator or self.index is None or len(body) < length(head):
             return
-        status, self.received, index, self.index = int(head[9:12]), b"", self.index, None
+        status, self.received, index, self.index, self.used = int(head[9:12]), b"", self.index, None, True
         self.generator.answered(index, status)
         if b"connection: close" in head.lower():
             self.transport.close()
@@ -132,13 +188,8 @@ class Connection(asyncio.Protocol):
             self.generator.free(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as inherited
-        generator = self.generator
-        generator.open -= 1
-        if self in generator.idle:
-            generator.idle.remove(self)
-        if self.index is not None:
-            generator.answered(self.index, 0)
-            self.index = None
+        self.generator.lost(self)
+        self.index = None
 
 
 def length(head: bytes) -> int:
@@ -148,26 +199,29 @@ def length(head: bytes) -> int:
 
 
 def main() -> None:
+    import uvloop  # type: ignore[import-not-found]  # it lies in the benchmarks' own virtualenv
+
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--secret", required=True)
     parser.add_argument("--rate", type=float, required=True, help="deliveries per second")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--per-incident", type=int, default=1, help="deliveries about the same incident (%(default)s)")
+    parser.add_argument("--again", action="store_true", help="in the end, send once more what had no 202")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else CONNECTIONS_MAX + 100, hard))
     count = round(arguments.rate * arguments.seconds)
     deliveries = list(prepare(count, f"127.0.0.1:{arguments.port}", arguments.secret, arguments.per_incident))
-    log = Log([one.event_id for one in deliveries], [], [0] * count, [0.0] * count)
+    log = Log([one.event_id for one in deliveries], [0.0] * count, [0] * count, [0.0] * count)
     generator = Generator("127.0.0.1", arguments.port, deliveries, log)
     gc.freeze()  # a collection that walks all requests would look like a pause of the system
     gc.disable()
     print("ready", os.getpid(), flush=True)
     start_at = float(sys.stdin.readline())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(generator.run(start_at, arguments.rate))
+        runner.run(generator.run(start_at, arguments.rate, arguments.again))
     arguments.out.write_text(json.dumps(asdict(log)))
 
 

@@ -1,5 +1,6 @@
 """What processes cost, read from /proc: CPU seconds of whole process groups, and how much memory each process holds."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,15 @@ def memory_of_groups(groups: Mapping[str, int]) -> dict[str, list[float]]:
         if stat.group in names and (size := _resident_mb(stat.pid)):
             found[names[stat.group]].append(size)
     return {name: sorted(sizes, reverse=True) for name, sizes in found.items()}
+
+
+def children(pid: int) -> list[int]:
+    """Of all its threads; empty if it is gone."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, path.read_text().split())
+    return sorted(found)
 
 
 def busy_s() -> float:

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class System:
     secret: str
     keeper: Keeper
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(2))
 
     @property
     def groups(self) -> dict[str, int]:
@@ -54,11 +56,11 @@ class System:
 
     def messages_sent(self) -> int:
         """Celery messages so far: kombu sends each by one LPUSH, and nobody else uses that command."""
-        stats: Any = self._redis().info("commandstats")
+        stats: Any = self.redis().info("commandstats")
         return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
 
     def redis_cpu_s(self) -> float:
-        usage: Any = self._redis().info("cpu")
+        usage: Any = self.redis().info("cpu")
         return float(usage["used_cpu_user"]) + float(usage["used_cpu_sys"])
 
     def aws_calls(self) -> dict[str, int]:
@@ -79,8 +81,37 @@ class System:
         shutil.rmtree(self.folder / "aws", ignore_errors=True)
         self._start_aws()
 
+    def send(self, name: str, number: signal.Signals) -> None:
+        """To the process by this name alone, not to its children."""
+        self.processes[name].send_signal(number)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, and its children go with it, as under any process manager."""
+        self._end(name, signal.SIGKILL)
+
+    def begin(self, name: str, beside: bool = False) -> str:
+        """Start a process of the Procfile, also one that has ended. Its name: `beside` another of its kind it gets a new one."""
+        label = f"{name}-{next(self._numbers)}" if beside else name
+        self._launch(label, self._commands()[name])
+        return label
+
+    def await_end(self, name: str, within_s: float) -> int | None:
+        """The exit code of a process that is about to end by itself, or None if it did not; then it is killed."""
+        code: int | None = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self.processes[name].wait(within_s)
+        self._end(name, signal.SIGKILL)
+        return code
+
+    def log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def redis(self) -> "redis.Redis":
+        return redis.Redis(port=self.ports["redis"], socket_timeout=5)
+
     def stop(self) -> None:
         for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)  # one that was stopped could not end
             process.send_signal(signal.SIGTERM)
         ends_at = time.monotonic() + STOP_S
         for process in self.processes.values():
@@ -92,11 +123,11 @@ class System:
     def start(self) -> None:
         bin_path = ROOT / ".venv-sandbox" / "bin" / "python"
         self._launch("redis", f"{bin_path} -m sandbox.redis_server --port {self.ports['redis']}")
-        _until(lambda: bool(self._redis().ping()), "Redis")
+        _until(lambda: bool(self.redis().ping()), "Redis")
         self._start_aws()
         for name, command in self._commands().items():
             self._launch(name, command)
-        _until(lambda: _status(f"http://127.0.0.1:{self.ports['web']}/readyz") == 200, f"web ({self.folder}/logs/web.log)")
+        _until(lambda: _status(f"http://127.0.0.1:{self.ports['web']}/readyz") == 200, f"web ({self.log('web')})")
 
     def _commands(self) -> dict[str, str]:
         commands = parse_procfile((ROOT / "Procfile").read_text())
@@ -124,9 +155,8 @@ class System:
         client("events").put_targets(Rule="all", EventBusName="lily", Targets=[{"Id": "told", "Arn": arn}])
 
     def _launch(self, name: str, command: str) -> None:
-        logs = self.folder / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
-        with (logs / f"{name}.log").open("ab") as log:
+        self.log(name).parent.mkdir(parents=True, exist_ok=True)
+        with self.log(name).open("ab") as log:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", f"exec {command}"],
                 cwd=ROOT,
@@ -146,9 +176,6 @@ class System:
         end_group(process.pid)
         process.wait()
         self.keeper.release(process.pid)
-
-    def _redis(self) -> "redis.Redis":
-        return redis.Redis(port=self.ports["redis"])
 
     def _ask(self, what: str) -> Any:
         with _direct.open(f"http://127.0.0.1:{self.ports['aws']}/benchmark/{what}", timeout=60) as answer:

@@ -48,6 +48,10 @@ class Sent:
     latency: Sequence[float]
     connections: int = 0
     late_max: float = 0.0
+    refused: int = 0  # connections that could not be made
+    cut: int = 0  # requests whose connection ended before their answer
+    resent: int = 0  # requests sent once more, as the kept connection ended when they met it
+    again: int = 0  # deliveries that had no 202 at first
 
     @property
     def accepted(self) -> int:
