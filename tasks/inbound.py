@@ -71,7 +71,7 @@ def _all(form: Form) -> Form:
 
 
 def _step(name: str, form: Form) -> Form:
-    """One step of a batch, as a task. A batch that is no longer ours, or failed as a whole, goes on empty, so that its lane ends."""
+    """One step of a batch, as a task. A batch that is no longer ours, or failed as a whole, goes on empty: its lane must end."""
     batch = lanes.from_form(form)
     if not batch.members:
         return form
