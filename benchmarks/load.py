@@ -45,14 +45,18 @@ class Log:
 
 
 class Generator:
-    """Takes an idle connection for each delivery that is due, or opens one; beyond CONNECTIONS_MAX it waits for an answer."""
+    """Takes an idle connection for each delivery that is due, or opens one; beyond CONNECTIONS_MAX it waits for an answer.
 
-    def __init__(self, host: str, port: int, deliveries: Sequence[Prepared], log: Log) -> None:
+    The one that was used last, so that few are needed; or with `kept` connections each in its turn, as many clients would.
+    """
+
+    def __init__(self, host: str, port: int, deliveries: Sequence[Prepared], log: Log, kept: int = 0) -> None:
         self.host = host
         self.port = port
         self.requests = [delivery.request for delivery in deliveries]
         self.log = log
-        self.idle: list[Connection] = []
+        self.kept = kept
+        self.idle: deque[Connection] = deque()
         self.waiting: deque[int] = deque()
         self.resent: set[int] = set()
         self.open = 0
@@ -64,6 +68,8 @@ class Generator:
         """Offer everything; with `again`, what had no 202 once more when all answers are there, at the same rate."""
         loop = asyncio.get_running_loop()
         self.to_epoch = time.time() - loop.time()
+        for _ in range(self.kept):
+            self.connect(None)
         await self.offer(range(len(self.requests)), start_at - self.to_epoch, rate)
         if again:
             refused = [index for index, status in enumerate(self.log.status) if status != 202]
@@ -91,7 +97,7 @@ class Generator:
     def send(self, index: int) -> None:
         self.unanswered += 1
         if self.idle:
-            self.idle.pop().send(index)
+            (self.idle.popleft() if self.kept else self.idle.pop()).send(index)
             return
         self.waiting.append(index)
         self.grow()
@@ -207,6 +213,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, required=True, help="deliveries per second")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--per-incident", type=int, default=1, help="deliveries about the same incident (%(default)s)")
+    parser.add_argument("--connections", type=int, default=0, help="kept and used in turn; 0: as few as will do (%(default)s)")
     parser.add_argument("--again", action="store_true", help="in the end, send once more what had no 202")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -215,7 +222,7 @@ def main() -> None:
     count = round(arguments.rate * arguments.seconds)
     deliveries = list(prepare(count, f"127.0.0.1:{arguments.port}", arguments.secret, arguments.per_incident))
     log = Log([one.event_id for one in deliveries], [0.0] * count, [0] * count, [0.0] * count)
-    generator = Generator("127.0.0.1", arguments.port, deliveries, log)
+    generator = Generator("127.0.0.1", arguments.port, deliveries, log, arguments.connections)
     gc.freeze()  # a collection that walks all requests would look like a pause of the system
     gc.disable()
     print("ready", os.getpid(), flush=True)

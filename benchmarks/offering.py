@@ -47,10 +47,19 @@ class Offering:
 
 @contextlib.contextmanager
 def offering(
-    system: System, rate: float, seconds: float, *, per_incident: int = 1, again: bool = False, name: str = "sent"
+    system: System,
+    rate: float,
+    seconds: float,
+    *,
+    per_incident: int = 1,
+    connections: int = 0,
+    again: bool = False,
+    name: str = "sent",
 ) -> Iterator[Offering]:
-    """Prepare deliveries, none like another; `per_incident` of them concern the same incident. `again`: what had no 202 is
-    sent once more in the end. Raises Failed if the generator does not start.
+    """Prepare deliveries, none like another; `per_incident` of them concern the same incident.
+
+    `connections`: kept and used in turn; with 0 as few as will do. `again`: what had no 202 is sent once more in the end.
+    Raises Failed if the generator does not start.
     """
     path = system.folder / f"{name}.json"
     options = {
@@ -59,6 +68,7 @@ def offering(
         "rate": rate,
         "seconds": seconds,
         "per-incident": per_incident,
+        "connections": connections,
         "out": path,
     }
     words = [str(word) for option, value in options.items() for word in (f"--{option}", value)]

@@ -37,12 +37,17 @@ def cpu_of_groups(groups: Mapping[str, int]) -> dict[str, float]:
 
 def memory_of_groups(groups: Mapping[str, int]) -> dict[str, list[float]]:
     """Resident MB of each process, by the name of its group, largest first."""
+    return {name: sorted(sizes.values(), reverse=True) for name, sizes in memory_by_pid(groups).items()}
+
+
+def memory_by_pid(groups: Mapping[str, int]) -> dict[str, dict[int, float]]:
+    """Resident MB by process id, by the name of its group. The id of a group is that of its first process."""
     names = {group: name for name, group in groups.items()}
-    found: dict[str, list[float]] = {name: [] for name in groups}
+    found: dict[str, dict[int, float]] = {name: {} for name in groups}
     for stat in _all():
         if stat.group in names and (size := _resident_mb(stat.pid)):
-            found[names[stat.group]].append(size)
-    return {name: sorted(sizes, reverse=True) for name, sizes in found.items()}
+            found[names[stat.group]][stat.pid] = size
+    return found
 
 
 def children(pid: int) -> list[int]:

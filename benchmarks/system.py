@@ -123,11 +123,11 @@ class System:
     def start(self) -> None:
         bin_path = ROOT / ".venv-sandbox" / "bin" / "python"
         self._launch("redis", f"{bin_path} -m sandbox.redis_server --port {self.ports['redis']}")
-        _until(lambda: bool(self.redis().ping()), "Redis")
+        until(lambda: bool(self.redis().ping()), "Redis")
         self._start_aws()
         for name, command in self._commands().items():
             self._launch(name, command)
-        _until(lambda: _status(f"http://127.0.0.1:{self.ports['web']}/readyz") == 200, f"web ({self.log('web')})")
+        until(lambda: _status(f"http://127.0.0.1:{self.ports['web']}/readyz") == 200, f"web ({self.log('web')})")
 
     def _commands(self) -> dict[str, str]:
         commands = parse_procfile((ROOT / "Procfile").read_text())
@@ -140,7 +140,7 @@ class System:
         python, state = ROOT / ".venv-sandbox" / "bin" / "python", self.folder / "aws"
         self._launch("aws", f"{python} -m benchmarks.aws --port {self.ports['aws']} --state {state}")
         endpoint = self.environ["LILY_AWS_ENDPOINT_URL"]
-        _until(lambda: _status(f"{endpoint}/_ministack/ready") == 200, "the AWS stand-in")
+        until(lambda: _status(f"{endpoint}/_ministack/ready") == 200, "the AWS stand-in")
         subprocess.run(["python", "-m", "app.cli", "setup"], cwd=ROOT, env=self.environ, check=True, stdout=subprocess.DEVNULL)
         client: Callable[[str], Any] = lambda service: boto3.client(  # noqa: E731
             service,
@@ -228,14 +228,15 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    ends_at = time.monotonic() + READY_S
+def until(condition: Callable[[], bool], what: str, within_s: float = READY_S) -> None:
+    """Wait until it holds; Redis may be away meanwhile. Raises Failed after `within_s`, which says what was not ready."""
+    ends_at = time.monotonic() + within_s
     while True:
         with contextlib.suppress(redis.RedisError):
             if condition():
                 return
         if time.monotonic() > ends_at:
-            raise Failed(f"{what} was not ready after {READY_S:g} s")
+            raise Failed(f"{what} was not ready after {within_s:g} s")
         time.sleep(0.05)
 
 

@@ -101,7 +101,12 @@ def test_a_second_message_is_put_down_to_the_fault_that_cut_its_batch_short() ->
 
 
 def test_errors_in_the_logs_are_counted_by_name_and_process(tmp_path: Path) -> None:
-    lines = ('{"level":"error","event":"bug.caught"}', '{"level":"info","event":"event.published"}', "Traceback (most recent", "[]")
+    lines = (
+        '{"level":"error","event":"bug.caught"}',
+        '{"level":"info","event":"event.published"}',
+        "Traceback (most recent",
+        "[]",
+    )
     (tmp_path / "worker-inbound.log").write_text("\n".join(lines))
     (tmp_path / "web.log").write_text('{"level":"error","event":"x"}\n{"level":"error","event":"x"}\n')
     (tmp_path / "aws.log").write_text("Traceback\n")

@@ -18,7 +18,7 @@ async def requests(reader: asyncio.StreamReader, got: list[str]) -> bytes:
     return head
 
 
-def offered(talk: Talk, count: int = 3, rate: float = 50.0, again: bool = False) -> tuple[Log, list[str]]:
+def offered(talk: Talk, count: int = 3, rate: float = 50.0, again: bool = False, kept: int = 0) -> tuple[Log, list[str]]:
     """The log, and the path of every request that came, of `count` deliveries to a server that behaves like `talk`."""
     got: list[str] = []
 
@@ -30,15 +30,15 @@ def offered(talk: Talk, count: int = 3, rate: float = 50.0, again: bool = False)
     async def run() -> Log:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            return await offer(port, count, rate, again)
+            return await offer(port, count, rate, again, kept)
 
     return asyncio.run(run()), got
 
 
-async def offer(port: int, count: int, rate: float, again: bool = False) -> Log:
+async def offer(port: int, count: int, rate: float, again: bool = False, kept: int = 0) -> Log:
     prepared = [Prepared(f"e{index}", f"POST /{index} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) for index in range(count)]
     log = Log([one.event_id for one in prepared], [0.0] * count, [0] * count, [0.0] * count)
-    await Generator("127.0.0.1", port, prepared, log).run(time.time() + 0.05, rate, again)
+    await Generator("127.0.0.1", port, prepared, log, kept).run(time.time() + 0.05, rate, again)
     return log
 
 
@@ -104,6 +104,23 @@ def test_what_got_no_202_is_sent_once_more_in_the_end() -> None:
     assert log.status == [202, 202, 202]
     assert got == ["/0", "/1", "/2", "/0", "/2"]
     assert log.again == 2
+
+
+def test_kept_connections_are_used_in_turn() -> None:
+    connections: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, got: list[str]) -> None:
+        number = len(connections)
+        connections.append(0)
+        while True:
+            await requests(reader, got)
+            connections[number] += 1
+            writer.write(ANSWER)
+
+    log, _ = offered(answer, count=12, kept=4)
+
+    assert log.status == [202] * 12
+    assert connections == [3, 3, 3, 3]
 
 
 def test_nobody_there_is_told_as_refused() -> None:
