@@ -1,7 +1,8 @@
 """AWS having a bad day: a proxy in front of the stand-in that delays, refuses and loses calls, wholly or in part.
 
-`POST /sandbox/faults` with one fault or a list. Each applies to calls of its `operation` (`*`: all of them) with the
-probability `share`, `count` times (`null`: until cleared with DELETE). Delays add up; of the others, the first that applies does:
+`POST /sandbox/faults` with one fault or a list. Each applies to calls of its `operation` (`PutItem`, or a pattern for the whole
+target such as `DynamoDB_*`; `*`: all calls) with the probability `share`, `count` times (`null`: until cleared with DELETE).
+Delays add up; of the others, the first that applies does:
 
     {"kind": "latency", "delay_s": 0.3}                 as usual, later
     {"kind": "error", "status": 400, "code": "ThrottlingException"}    nothing is done
@@ -23,6 +24,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
 from http import HTTPStatus
 from typing import Any
 
@@ -101,14 +103,15 @@ class Proxy:
                 writer.close()
 
     async def _call(self, request: Message, behind: "_Behind") -> Message:
-        operation = request.header("x-amz-target").rpartition(".")[2]
+        target = request.header("x-amz-target")
+        operation = target.rpartition(".")[2]
         call = json.loads(request.body) if operation and request.body else {}
         counted = self.calls[operation]
         counted.update(calls=1, parts=aws_parts.count(operation, call))
-        for fault in self._taken(operation, "latency"):
+        for fault in self._taken(target, "latency"):
             counted["latency"] += 1
             await asyncio.sleep(fault.delay_s)
-        fault = next(self._taken(operation, "error", "parts", "drop_before", "drop_after"), Fault("none"))
+        fault = next(self._taken(target, "error", "parts", "drop_before", "drop_after"), Fault("none"))
         if fault.kind == "parts":
             return await self._in_part(operation, request, call, fault, behind)
         if fault.kind != "none":
@@ -135,10 +138,10 @@ class Proxy:
             return answer
         return answer.with_body(json.dumps(split.merge(json.loads(answer.body))).encode())
 
-    def _taken(self, operation: str, *kinds: str) -> Iterator[Fault]:
+    def _taken(self, target: str, *kinds: str) -> Iterator[Fault]:
         """The faults of these kinds that apply to a call, each used up by one. `parts` throws its dice for each part."""
         for fault in list(self.faults):
-            if fault.kind not in kinds or fault.operation not in {"*", operation}:
+            if fault.kind not in kinds or not _concerns(fault, target):
                 continue
             if fault.kind != "parts" and self._dice.random() >= fault.share:
                 continue
@@ -164,6 +167,10 @@ class Proxy:
             except ValueError as error:
                 return answered(400, {"error": str(error)})
         return answered(200, [asdict(fault) for fault in self.faults])
+
+
+def _concerns(fault: Fault, target: str) -> bool:
+    return fault.operation == target.rpartition(".")[2] or fnmatchcase(target, fault.operation)
 
 
 class _Behind:

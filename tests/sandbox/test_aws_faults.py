@@ -190,7 +190,7 @@ def test_a_call_is_lost_before_or_after_it_was_done(aws: Aws) -> None:
 
 
 def test_delays_add_up_and_go_with_other_faults(aws: Aws) -> None:
-    slow: dict[str, Any] = {"kind": "latency", "delay_s": 0.15, "operation": "PutItem"}
+    slow: dict[str, Any] = {"kind": "latency", "delay_s": 0.15, "operation": "DynamoDB_*.Put*"}
     aws.faulty(slow, slow, {"kind": "error", "code": "ThrottlingException", "count": 1})
     began_at = time.perf_counter()
 
