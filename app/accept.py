@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,7 +22,7 @@ log = logs.get(__name__)
 
 Answer = Accepted | Transient | Permanent
 PUSHED_MAX = 10_000  # ids that wait for Redis; beyond, the oldest are left to the sweep
-WRITE_SHARE, REPEAT_SHARE = 0.6, 0.25  # of the deadline: what one call to DynamoDB may take
+WAIT_SHARE, WRITE_SHARE, REPEAT_SHARE = 0.3, 0.5, 0.2  # of the deadline: for a write to begin, to end, to count repeats
 REST_S = 1.0  # after Redis failed
 
 
@@ -33,11 +34,29 @@ class Receipt:
     duplicate: bool
 
 
-def accept(delivery: Delivery, lane_key: str) -> Receipt:
+@dataclass(frozen=True)
+class Accepting:
+    """A delivery on its way into DynamoDB, as event `event_id`."""
+
+    event_id: str
+    answer: "Future[Answer]"
+
+    def receipt(self) -> Receipt:
+        """What became of it; waits for that.
+
+        Raises Transient when it could not be stored in time (it may have been; sending it again is right), Permanent when
+        DynamoDB refuses it.
+        """
+        answer = self.answer.result()
+        if not isinstance(answer, Accepted):
+            raise answer
+        return Receipt(self.event_id, answer.duplicate)
+
+
+def accept(delivery: Delivery, lane_key: str) -> Accepting:
     """Store a delivery that was proven genuine. Safe to repeat: the same delivery is the same event.
 
-    Raises Transient when it could not be stored in time (it may have been; sending it again is right), Permanent when
-    DynamoDB refuses it.
+    Raises Transient when too many wait already.
     """
     event = Event(
         id=event_id(delivery.source, delivery.account, delivery.body),
@@ -49,10 +68,7 @@ def accept(delivery: Delivery, lane_key: str) -> Receipt:
         traceparent=delivery.traceparent,
         due_at=events.sweep_at(delivery.received_at),
     )
-    answer = _commits().submit(event, settings().accept_deadline_s)
-    if not isinstance(answer, Accepted):
-        raise answer
-    return Receipt(event.id, answer.duplicate)
+    return Accepting(event.id, _commits().submit(event, settings().accept_deadline_s * WAIT_SHARE))
 
 
 def depth() -> int:

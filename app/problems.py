@@ -234,6 +234,13 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _of_bug)
 
 
+def problem_of(error: Exception) -> Response:
+    """The answer to what went wrong outside of a view."""
+    if isinstance(error, Transient):
+        return _of_transient(error)
+    return _of_permanent(error) if isinstance(error, Permanent) else _of_bug(error)
+
+
 def _of_werkzeug(error: HTTPException) -> Response:
     """flask, flask-smorest and webargs (whose 422 carries `data`) speak in these."""
     status = error.code or 500

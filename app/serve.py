@@ -14,7 +14,7 @@ import time
 from types import FrameType
 from typing import Any
 
-from lily.runtime import logs
+from lily.runtime import logs, memory
 from lily.runtime.settings import Settings, SettingsError, settings
 
 BODY_FRAMING_BYTES = 64 * 1024  # chunk sizes count as body for waitress, not for the limit of 1 MiB, which app.bodies keeps
@@ -50,6 +50,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201 - a source of a kind that no connector serves
         return 2
     _warm_up()
+    memory.settle()
     server = make_server(app, listener, config, connections)
     log.info("web.listening", host=config.web.host, port=config.web.port, threads=config.web.threads, connections=connections)
     run(server)

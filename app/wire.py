@@ -11,6 +11,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from waitress.channel import ClientDisconnected, HTTPChannel
@@ -21,6 +22,8 @@ from waitress.utilities import BadRequest, InternalServerError
 
 from app import problems
 from app.headers import ALWAYS, CSP_DATA
+from app.later import KEY as LATER
+from app.later import Parked, parking
 from app.loop import Loop, Threads
 from lily.runtime import logs, metrics, trace
 
@@ -155,18 +158,28 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return int(super().write_soon(data))
 
     def service(self) -> None:
-        """Answer the oldest request. The loop hears of it only if it has something to do; usually all is sent already."""
+        """Answer the oldest request."""
         request = self.requests[0]
-        task = self.error_task_class(self, request) if request.error else self.task_class(self, request)
+        self._answer(self.error_task_class(self, request) if request.error else self.task_class(self, request))
+
+    def _answer(self, task: Any) -> None:
+        """Let the task write its answer, now or when it is known; then see to what follows.
+
+        The loop hears of it only if it has something to do; usually all is sent already.
+        """
         try:
             if self.connected:
                 task.service()
             else:
                 task.close_on_finish = True
+        except Parked as parked:
+            task.environ[LATER] = parked.later
+            parked.later.when_ready(partial(self._answer, task))
+            return
         except ClientDisconnected:
             task.close_on_finish = True
         except Exception as error:
-            log.error("web.unanswered", path=request.path, exc_info=error)
+            log.error("web.unanswered", path=task.request.path, exc_info=error)
             self._apologise(task)
         with self.requests_lock:
             if task.close_on_finish:
@@ -272,7 +285,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.loop = Loop(connections)
         self._refused: deque[Channel] = deque()
         super().__init__(
-            app, map=connections, _sock=listener, dispatcher=threads, adj=adjustments, sockinfo=information, bind_socket=False
+            parking(app),
+            map=connections,
+            _sock=listener,
+            dispatcher=threads,
+            adj=adjustments,
+            sockinfo=information,
+            bind_socket=False,
         )
         self.loop.begin(self)
 

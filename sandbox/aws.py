@@ -5,6 +5,7 @@ Event buses, rules and queues are not kept: whoever starts this makes them again
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -55,6 +56,8 @@ def main() -> int:
     except (OSError, Damaged) as error:
         print(f"AWS stand-in: {error}", file=sys.stderr)
         return 1
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # it holds whole tables, and hardly any cycles
     greeting = f"AWS stand-in listens on http://127.0.0.1:{arguments.port} ({count} effects read back)"
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more when it has ended
         signal.signal(number, lambda *_: None)

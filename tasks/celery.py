@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
 from connectors import registry
-from lily.runtime import aws_json, logs, metrics
+from lily.runtime import aws_json, logs, memory, metrics
 from lily.runtime.settings import settings
 
 celery = Celery("lily", include=["tasks.inbound", "tasks.sweep"])
@@ -29,6 +29,7 @@ def _child_started(**_: Any) -> None:
     aws_json.warm("events")
     for source in settings().sources.values():
         registry.source(source.kind).warm(source.name)
+    memory.settle()
 
 
 @worker_process_shutdown.connect

@@ -8,7 +8,8 @@ from flask import Response, request
 from flask_smorest import Blueprint
 
 from app import bodies, limits
-from app.accept import accept
+from app.accept import Accepting, accept
+from app.later import Promised
 from app.openapi import answers_headers, refuses
 from app.problems import (
     BUG,
@@ -21,6 +22,7 @@ from app.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     Fault,
     Problem,
+    problem_of,
     retry_after,
 )
 from app.schemas import examples
@@ -102,7 +104,15 @@ def _accepted(config: SourceSettings, source: Source, raw: bytes, body: dict[str
     delivery = Delivery(config.name, account, raw, body, clock.now(), bound.header() if bound else "")
     incident = source.incident(body)
     lane = lane_key(config.name, incident if incident is not None else event_id(config.name, account, body))
-    receipt = accept(delivery, lane)
+    accepting = accept(delivery, lane)
+    return Promised(accepting.answer, lambda _: _answer(accepting))
+
+
+def _answer(accepting: Accepting) -> Response:
+    try:
+        receipt = accepting.receipt()
+    except Exception as error:  # there is no view around it any more that could catch it
+        return problem_of(error)
     location = f"/events/{receipt.event_id}"
     answer = {
         "event_id": receipt.event_id,

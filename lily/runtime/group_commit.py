@@ -1,47 +1,39 @@
-"""Group commit for threads: whoever finds no write in flight writes for all who wait; nobody waits for a timer.
+"""Group commit: whoever finds no write in flight writes for all who wait; nobody waits for a timer, and no thread waits at all.
 
-Idle, a group is one item and nothing is added to its latency. Under load, items gather while writes are in flight, up to the
-limit of a group; a full group never waits for company.
+Idle, a group is one item, written by whoever brings it, and nothing is added to its latency. Under load, items gather while
+writes are in flight, up to the limit of a group; a full group never waits for company.
 """
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from lily.runtime.errors import Transient
 
 PATIENCE_S = 0.03  # several times what a write takes while the service is well
+LOOKS_EVERY_S = 0.01
+OVERLOADED_S = 0.5  # whoever comes while another has waited this long is turned away: it would wait longer still
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def _locked() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
-
-
-@dataclass
-class _Ticket(Generic[Item, Answer]):
-    """One caller's place in the queue. Woken when its answer stands, or when it is to write `group` for others and itself."""
+@dataclass(frozen=True)
+class _Place(Generic[Item, Answer]):
+    """An item in the queue, and what its bringer looks at."""
 
     item: Item
     came_at: float
-    waits: threading.Lock = field(default_factory=_locked)  # a bare lock: an Event costs three times as much
-    answer: Answer | Exception | None = None
-    group: "list[_Ticket[Item, Answer]]" = field(default_factory=list)
-
-    def wake(self) -> None:
-        with suppress(RuntimeError):  # it was woken already, and has not looked yet
-            self.waits.release()
+    ends_at: float
+    future: "Future[Answer]" = field(default_factory=Future)
 
 
 class GroupCommit(Generic[Item, Answer]):
-    """Gathers the items of many threads into groups for `write`, which gives each item its own answer, in order."""
+    """Gathers items into groups for `write`, which gives each item its own answer, in order."""
 
     def __init__(
         self,
@@ -55,44 +47,36 @@ class GroupCommit(Generic[Item, Answer]):
         self._in_flight_max = in_flight_max
         self._waiting_max = waiting_max
         self._lock = threading.Lock()
-        self._waiting: list[_Ticket[Item, Answer]] = []
+        self._waiting: deque[_Place[Item, Answer]] = deque()
         self._in_flight = 0
+        self._some = threading.Event()  # somebody waits
+        self._writers = ThreadPoolExecutor(in_flight_max, "group-commit")
+        threading.Thread(target=self._watch, name="group-commit-watch", daemon=True).start()
 
-    def submit(self, item: Item, timeout_s: float) -> Answer:
-        """The answer to `item`, once its group is written.
+    def submit(self, item: Item, timeout_s: float) -> "Future[Answer]":
+        """The answer to `item`, once its group is written; the caller may find itself writing it.
 
-        Raises Transient when too many wait already, or when there is no answer in time (the item may still be written);
-        what `write` raised, each of its group gets.
+        The future fails with Transient if the write has not begun within `timeout_s` (it never will then); what `write`
+        raises, each of its group gets. Raises Transient when those before wait too long already.
         """
-        ticket: _Ticket[Item, Answer] = _Ticket(item, came_at=time.monotonic())
-        ends_at = ticket.came_at + timeout_s
+        now = time.monotonic()
+        place: _Place[Item, Answer] = _Place(item, now, now + timeout_s)
         with self._lock:
-            if len(self._waiting) >= self._waiting_max:
+            if len(self._waiting) >= self._waiting_max or (self._waiting and now - self._waiting[0].came_at > OVERLOADED_S):
                 raise Transient(f"{len(self._waiting)} writes are waiting already", retry_after_s=1.0)
-            self._waiting.append(ticket)
-            group = self._take()
-        if group:  # it need not hold our own ticket: those who came first go first
+            self._waiting.append(place)
+            group = self._take(now)
+        if group:  # it need not hold our own item: those who came first go first
             self._settle(group)
-        if ticket.answer is None and not ticket.waits.acquire(timeout=min(PATIENCE_S, timeout_s)):
-            with self._lock:  # the writes in flight are slow: begin one more rather than wait for them or for company
-                group = self._take()
-            if group:
-                self._settle(group)
-        while ticket.answer is None:
-            if ticket.group:
-                group, ticket.group = ticket.group, []
-                self._settle(group)
-            elif not ticket.waits.acquire(timeout=max(0.0, ends_at - time.monotonic())):
-                self._leave(ticket)
-        if isinstance(ticket.answer, Exception):
-            raise ticket.answer
-        return ticket.answer
+        else:
+            self._some.set()
+        return place.future
 
     def depth(self) -> int:
         """How many wait for a write to begin."""
         return len(self._waiting)
 
-    def _take(self) -> list[_Ticket[Item, Answer]]:
+    def _take(self, now: float) -> list[_Place[Item, Answer]]:
         """The next group, if it may be written now; empty otherwise. Only under the lock.
 
         While one write is in flight, the next one begins with a full group only, so that groups grow with the load: one call
@@ -101,35 +85,45 @@ class GroupCommit(Generic[Item, Answer]):
         if not self._waiting or self._in_flight == self._in_flight_max:
             return []
         is_full = len(self._waiting) >= self._group_max
-        is_late = time.monotonic() - self._waiting[0].came_at > PATIENCE_S
+        is_late = now - self._waiting[0].came_at > PATIENCE_S
         if self._in_flight and not (is_full or is_late):
             return []
-        group, self._waiting = self._waiting[: self._group_max], self._waiting[self._group_max :]
         self._in_flight += 1
-        return group
+        return [self._waiting.popleft() for _ in range(min(self._group_max, len(self._waiting)))]
 
-    def _settle(self, group: Sequence[_Ticket[Item, Answer]]) -> None:
-        answers: Sequence[Answer | Exception]
+    def _settle(self, group: Sequence[_Place[Item, Answer]]) -> None:
+        answers: Sequence[Answer] = ()
+        failure: Exception | None = None
         try:
-            answers = self._write([ticket.item for ticket in group])
-        except Exception as error:
-            answers = [error] * len(group)  # every waiting thread must get an answer, whatever happened
+            answers = self._write([place.item for place in group])
+        except Exception as error:  # everybody must get an answer, whatever happened
+            failure = error
         with self._lock:
             self._in_flight -= 1
-            following = self._take()
-            if following:
-                following[0].group = following
-        for ticket, answer in zip(group, answers, strict=True):
-            ticket.answer = answer
-            ticket.wake()
+            following = self._take(time.monotonic())
         if following:
-            following[0].wake()
+            self._writers.submit(self._settle, following)  # before the answers: what they set off takes time
+        if failure is not None:
+            for place in group:
+                place.future.set_exception(failure)
+            return
+        for place, answer in zip(group, answers, strict=True):
+            place.future.set_result(answer)
 
-    def _leave(self, ticket: _Ticket[Item, Answer]) -> None:
-        """Give up a place. One that was just asked to write for others has to do so first."""
-        with self._lock:
-            if ticket.group or ticket.answer is not None:
-                return
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
-        raise Transient("the write was not confirmed in time", retry_after_s=1.0)
+    def _watch(self) -> None:
+        """Begin one more write where those in flight are slow, and send away whose time is over."""
+        while True:
+            self._some.wait()
+            time.sleep(LOOKS_EVERY_S)
+            now = time.monotonic()
+            with self._lock:
+                over = []
+                while self._waiting and self._waiting[0].ends_at <= now:
+                    over.append(self._waiting.popleft())
+                group = self._take(now)
+                if not self._waiting:
+                    self._some.clear()
+            if group:
+                self._writers.submit(self._settle, group)
+            for place in over:
+                place.future.set_exception(Transient("no write could begin in time", retry_after_s=1.0))

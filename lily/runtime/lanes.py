@@ -80,6 +80,17 @@ def depths() -> dict[int, int]:
     return {lane: int(n) for lane, n in enumerate(counts) if n or lane < settings().lanes.count}
 
 
+def waiting(lane: int, members: Sequence[str]) -> set[str]:
+    """Those of `members` that wait in the lane at this moment. Raises Transient."""
+    if not members:
+        return set()
+    try:
+        scores: Any = redis_pool.client().zmscore(_key(lane, "q"), list(members))
+    except redis.RedisError as error:
+        raise Transient(f"Redis: {error}") from error
+    return {member for member, score in zip(members, scores, strict=True) if score is not None}
+
+
 def save_work(batch: Batch, work: Any) -> None:
     """Keep a batch's working set, sealed, for its next step. Losing it costs that step a read, so a failure is no error."""
     try:

@@ -26,6 +26,15 @@ def test_the_first_push_starts_an_idle_lane_and_later_ones_wait_for_its_end(redi
     assert lanes.depths() == {0: 0, 1: 0}
 
 
+def test_it_can_be_asked_who_waits(redis_url: str) -> None:
+    assert lanes.push(0, ["e:1"])
+    lanes.push(0, ["e:2", "!e:3"])
+
+    assert lanes.waiting(0, ["e:1", "e:2", "e:3", "!e:3"]) == {"e:2", "!e:3"}
+    assert lanes.waiting(1, ["e:2"]) == set()
+    assert lanes.waiting(0, []) == set()
+
+
 def test_other_lanes_are_not_held_up(redis_url: str) -> None:
     assert lanes.push(0, ["e:1"])
     assert lanes.push(1, ["e:2"])

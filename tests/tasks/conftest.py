@@ -52,7 +52,7 @@ class Lily:
         """Send one delivery and wait until all it woke has been done."""
         key = lane_key("monte-carlo", str(body.get("payload", {}).get("incident_id")))
         delivery = Delivery("monte-carlo", "acme", raw or json.dumps(body).encode(), body, clock.now())
-        receipt = accept(delivery, key)
+        receipt = accept(delivery, key).receipt()
         flush(20)
         return receipt
 

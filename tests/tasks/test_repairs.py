@@ -107,3 +107,19 @@ def test_an_item_that_cannot_be_read_stops_neither_the_sweep_nor_its_neighbours(
     lily.sweep()
 
     assert [message["id"] for message in lily.messages()] == [good.id]
+
+
+def test_what_still_waits_in_its_lane_is_left_there_and_what_the_lane_lost_is_brought_back(lily: Lily) -> None:
+    event = an_event(body=an_alert(), lane_key="00", due_at=clock.now() - timedelta(seconds=1))
+    events.accept_many([event], 5)
+    assert lanes.push(0, ["e:another"])  # the lane is busy
+    lanes.push(0, [f"e:{event.id}"])
+
+    lily.sweep()
+    waiting = events.get(event.id)
+    redis_pool.client().flushall()
+    lily.sweep()
+
+    assert waiting is not None
+    assert (waiting.swept, waiting.version) == (0, 1)
+    assert [message["id"] for message in lily.messages()] == [event.id]
