@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 from collections import deque
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +48,10 @@ def main() -> int:
     try:
         listener = _listener(arguments.port)
         journal = Journal(arguments.state, arguments.journal_max)
-        from sandbox import dynamodb_journal
+        from sandbox import aws_shortcuts, dynamodb_journal
 
         count = dynamodb_journal.attach(journal)
-        _read_statements_once()
+        aws_shortcuts.take()
     except (OSError, Damaged) as error:
         print(f"AWS stand-in: {error}", file=sys.stderr)
         return 1
@@ -100,26 +99,6 @@ async def _keep_memory_bounded() -> None:
         for queue in list(sqs._queues._data.values()):
             sqs._expire_retained(queue)
         await asyncio.sleep(HOUSEKEEPING_S)
-
-
-def _read_statements_once() -> None:
-    """ministack takes a PartiQL text apart twice for each statement of a batch, and anew for each that has the same text.
-
-    Both results depend on nothing but what is given, and nobody changes them (ministack 1.5.33).
-    """
-    from ministack.services import _dynamodb_keywords, dynamodb
-
-    parse = dynamodb._parse_partiql
-    last: tuple[Any, Any, Any] = (None, None, None)
-
-    def parse_once(statement: Any, parameters: Any) -> Any:
-        nonlocal last
-        if statement is not last[0] or parameters is not last[1]:
-            last = (statement, parameters, parse(statement, parameters))
-        return last[2]
-
-    dynamodb._parse_partiql = parse_once
-    _dynamodb_keywords._tokenize = lru_cache(maxsize=256)(_dynamodb_keywords._tokenize)
 
 
 def _listener(port: int) -> socket.socket:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import orjson
+
 LENGTH_MAX_BYTES = 20_000_000  # of all journals: read back in well under a second
 LOCK_WAIT_S = 2.0  # a process that was killed while it began a snapshot leaves its copy, which lets go at once
 
@@ -58,7 +60,10 @@ class Journal:
 
     def note(self, effect: list[Any]) -> None:
         """Remember `effect` for the next `flush`. It is put into words now and may change afterwards."""
-        text = json.dumps(effect)
+        try:
+            text = orjson.dumps(effect).decode()
+        except TypeError:  # text that is no Unicode, such as half a surrogate pair
+            text = json.dumps(effect)
         with self.lock:
             self._noted.append(text)
 
