@@ -36,6 +36,9 @@ class Faults:
     def add(self, where: str, reason: str) -> None:
         self.found.append(Fault(where, reason))
 
+    def any_in(self, where: str) -> bool:
+        return any(fault.field.startswith(where) for fault in self.found)
+
     def text(self, where: str, value: object, length_max: int, *, empty: bool = False) -> str:
         """The value if it is text that every warehouse can hold: right length, no NUL, no half of a surrogate pair."""
         if not isinstance(value, str):

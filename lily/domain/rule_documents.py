@@ -256,6 +256,8 @@ def _exemptions(faults: Faults, given: object) -> tuple[Exemption, ...]:
     for n, entry in enumerate(faults.items("exempt", given, EXEMPT_MAX)):
         where = f"exempt[{n}]"
         exemption = _object(faults, where, entry, ("role", "group", "until", "reason"))
+        if not isinstance(entry, Mapping):
+            continue
         kinds = [kind for kind in ("role", "group") if exemption.get(kind) is not None]
         if len(kinds) != 1:
             faults.add(where, "must name either a role or a group")

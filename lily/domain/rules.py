@@ -177,7 +177,7 @@ class Rule:
 def check_together(rule: Rule, faults: Faults) -> None:
     """What each field allows and all of them together do not."""
     match = rule.match
-    if not (match.classifications or match.columns or match.patterns):
+    if not (match.classifications or match.columns or match.patterns or faults.any_in("match")):
         faults.add("match", "names nothing; give classifications, columns or patterns (the pattern * means every column)")
     if rule.action.kind is ActionKind.TAG_ONLY and rule.exempt:
         faults.add("exempt", "makes no sense with tag_only, which hides nothing; leave it out")
