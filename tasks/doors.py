@@ -30,13 +30,7 @@ def wake_many(members_by_lane_key: Mapping[str, Iterable[str]]) -> None:
     by_lane: dict[int, list[str]] = defaultdict(list)
     for lane_key, members in members_by_lane_key.items():
         by_lane[lanes.lane_of(lane_key)] += members
-    for lane, members in by_lane.items():
-        wake_lane(lane, members)
-
-
-def wake_lane(lane: int, members: Iterable[str]) -> None:
-    batch = lanes.push(lane, members)
-    if batch:
+    for batch in lanes.push_many(by_lane):
         start(batch)
 
 

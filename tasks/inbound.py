@@ -136,7 +136,7 @@ def _normalised(event: Event) -> Event:
     if source is None:
         raise Permanent(f"source {event.source} is no longer configured; add it to LILY_SOURCES and replay")
     body: Mapping[str, Any] = orjson.loads(events.body(event))
-    return noted(replace(event, change=registry.source(source.kind).normalise(body)), clock.now(), "ingested")
+    return noted(event, clock.now(), "ingested", change=registry.source(source.kind).normalise(body))
 
 
 def _store(current: Work) -> None:

@@ -134,14 +134,15 @@ def _note(work: Work, key: Key, result: Reckoned) -> None:
                 work.effective[occurrence.id.partition(".")[0]] = (what, snapshot)
             continue
         event = work.events[occurrence.id]
-        if not (event.replays and event.incident):  # a replay tells again what was told, not today's state under an old id
-            event = replace(event, effect=what, incident=snapshot)
-        work.events[event.id] = _enriched(event, details, at) if details else _unenriched(event, reason, at)
+        did: dict[str, Any] = {"effect": what, "incident": snapshot}
+        if event.replays and event.incident:  # a replay tells again what was told, not today's state under an old id
+            did = {}
+        work.events[event.id] = _enriched(event, details, at, **did) if details else _unenriched(event, reason, at, **did)
     if result.incident.outbox:
         work.told[key] = incidents.saved(result.incident)
 
 
-def _enriched(event: Event, details: AlertDetails, at: datetime) -> Event:
+def _enriched(event: Event, details: AlertDetails, at: datetime, **did: Any) -> Event:
     found: dict[str, Any] = {
         "state": "done",
         "read_at": clock.iso(details.read_at),
@@ -154,14 +155,15 @@ def _enriched(event: Event, details: AlertDetails, at: datetime) -> Event:
         "tables": [{"name": table.name, "key": table.key, "is_key_asset": table.is_key_asset} for table in details.tables],
     }
     assets = tuple(table.name for table in details.tables) or _claimed(event)
-    return noted(replace(event, enrichment=found, assets=assets), at, "enriched")
+    return noted(event, at, "enriched", enrichment=found, assets=assets, **did)
 
 
-def _unenriched(event: Event, reason: str | None, at: datetime) -> Event:
+def _unenriched(event: Event, reason: str | None, at: datetime, **did: Any) -> Event:
+    assets = _claimed(event)
     if reason is None:
-        return replace(event, enrichment={"state": "none", "reason": "the source has no API configured"}, assets=_claimed(event))
-    pending = replace(event, enrichment={"state": "pending", "reason": reason}, assets=_claimed(event))
-    return noted(pending, at, "not_enriched", reason)
+        without = {"state": "none", "reason": "the source has no API configured"}
+        return replace(event, enrichment=without, assets=assets, **did)
+    return noted(event, at, "not_enriched", reason, enrichment={"state": "pending", "reason": reason}, assets=assets, **did)
 
 
 def _claimed(event: Event) -> tuple[str, ...]:

@@ -67,14 +67,13 @@ def _put(messages: Mapping[str, Callable[[], Message]]) -> dict[str, Exception]:
 def _ended(event: Event, error: Exception | None) -> Event:
     now = clock.now()
     if error is None:
-        return replace(move(event, State.PUBLISHED, now), due_at=None, reason="")
+        return move(event, State.PUBLISHED, now, due_at=None, reason="")
     metrics.count("lily_errors_total", where="event", kind=kind_of(error))
     if isinstance(error, Transient):
         decision = retry.decide(error, event.attempts + 1, settings().attempts_max)
         if isinstance(decision, retry.Again):
-            again = noted(event, now, "retried", error.reason)
-            due_at = now + timedelta(seconds=decision.delay_s)
-            return replace(again, attempts=event.attempts + 1, swept=0, begun=0, due_at=due_at, reason=error.reason)
+            again = {"attempts": event.attempts + 1, "swept": 0, "begun": 0, "due_at": now + timedelta(seconds=decision.delay_s)}
+            return noted(event, now, "retried", error.reason, reason=error.reason, **again)
         error = Transient(decision.reason)
     return park(event, error)
 
@@ -82,7 +81,7 @@ def _ended(event: Event, error: Exception | None) -> Event:
 def park(event: Event, error: Exception) -> Event:
     """The event given up, with its reason; it can be replayed once the cause is gone."""
     reason = reason_of(error)
-    return replace(move(event, State.PARKED, clock.now(), reason), due_at=None, reason=reason)
+    return move(event, State.PARKED, clock.now(), reason, due_at=None, reason=reason)
 
 
 def _settle_repeats(work: Work, failures: Mapping[str, Exception]) -> None:

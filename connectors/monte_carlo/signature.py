@@ -9,7 +9,7 @@ import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 from connectors.contracts import SignatureRejected
 from connectors.monte_carlo.printable import ALWAYS, CHARACTERS, FIRST, since
@@ -17,6 +17,7 @@ from connectors.monte_carlo.printable import ALWAYS, CHARACTERS, FIRST, since
 HEX_DIGITS = 128
 YOUNG_MAX = 10_000  # characters in one body of which Pythons differ; bounds what a forged body can cost
 
+_QUOTED_BYTES = [quote_plus(bytes([byte])) for byte in range(256)]
 _SHAPE = re.compile("[0-9a-f]+")
 # Every backslash in a repr begins an escape, so each is read with what follows it: C:\Users is C:\\Users there, and no \U.
 # The set in front is small, so that most text is passed over fast.
@@ -38,13 +39,23 @@ def verify(body: Mapping[str, Any], signature: str | None, secrets: Sequence[str
     if signature is None or not is_shaped(signature):
         raise SignatureRejected("no signature" if signature is None else f"not {HEX_DIGITS} lower-case hex digits")
     try:
-        if _fits(urlencode(body), signature, secrets):
+        if _fits(_signed(body), signature, secrets):
             return
         if any(_fits(text, signature, secrets) for text in _texts_of_other_pythons(body)):
             return
     except (ValueError, RecursionError) as error:  # UnicodeEncodeError is a ValueError
         raise SignatureRejected(f"the body cannot have been signed: {type(error).__name__}") from error
     raise SignatureRejected(f"fits none of {len(secrets)} active secrets")
+
+
+def _signed(body: Mapping[str, Any]) -> str:
+    """`urllib.parse.urlencode(body)`, whose quoting takes a quarter of a delivery's time, at half the price."""
+    return "&".join([f"{_quoted(key)}={_quoted(str(value))}" for key, value in body.items()])
+
+
+def _quoted(text: str) -> str:
+    """`urllib.parse.quote_plus(text)`. Raises UnicodeEncodeError for a lone surrogate."""
+    return "".join(map(_QUOTED_BYTES.__getitem__, text.encode()))
 
 
 def _fits(text: str, signature: str, secrets: Sequence[str]) -> bool:
@@ -77,17 +88,17 @@ _Piece = tuple[int, str, str]  # of a signed text: printable since, as older Pyt
 
 
 def _pair(key: str, value: object) -> Iterator[_Piece]:
-    yield _same(f"&{quote_plus(key)}=")
+    yield _same(f"&{_quoted(key)}=")
     text = str(value)
     done = 0
     if isinstance(value, dict | list) and not (text.isascii() and "\\" not in text):
         for match in _ESCAPE_OR_YOUNG.finditer(text):
             code_point = _code_point(match)
             if (age := since(code_point)) != ALWAYS:
-                yield _same(quote_plus(text[done : match.start()]))
-                yield age, quote_plus(_escape(code_point)), quote_plus(chr(code_point))
+                yield _same(_quoted(text[done : match.start()]))
+                yield age, _quoted(_escape(code_point)), _quoted(chr(code_point))
                 done = match.end()
-    yield _same(quote_plus(text[done:]))
+    yield _same(_quoted(text[done:]))
 
 
 def _same(quoted: str) -> _Piece:

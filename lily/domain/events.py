@@ -80,22 +80,22 @@ class IllegalMove(ValueError):
     """A state was asked for that cannot follow the present one: a bug, never the outside's fault."""
 
 
-def move(event: Event, state: State, at: datetime, note: str = "") -> Event:
-    """The event in its next state, with the move in its timeline.
+def move(event: Event, state: State, at: datetime, note: str = "", **changes: Any) -> Event:
+    """The event in its next state and with `changes`, with the move in its timeline.
 
     Raises IllegalMove where MOVES does not allow it.
     """
     if state not in MOVES[event.state]:
         raise IllegalMove(f"event {event.id}: {event.state} cannot become {state}")
-    return noted(replace(event, state=state), at, state.value, note)
+    return noted(event, at, state.value, note, state=state, **changes)
 
 
-def noted(event: Event, at: datetime, what: str, note: str = "") -> Event:
-    """The event with one more line in its timeline; of a very long one the first and the latest lines are kept."""
+def noted(event: Event, at: datetime, what: str, note: str = "", **changes: Any) -> Event:
+    """The event with `changes` and a line more in its timeline; of a very long one the first and the latest lines stay."""
     timeline = (*event.timeline, Moment(at, what, event.attempts + 1, note))
     if len(timeline) > TIMELINE_MAX:
         timeline = timeline[:10] + timeline[-(TIMELINE_MAX - 10) :]
-    return replace(event, timeline=timeline)
+    return replace(event, timeline=timeline, **changes)
 
 
 @dataclass(frozen=True)

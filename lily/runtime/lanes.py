@@ -47,6 +47,29 @@ def push(lane: int, members: Iterable[str]) -> Batch | None:
     return _run("push", lane, secrets.token_hex(8), scored)
 
 
+def push_many(members_by_lane: Mapping[int, Iterable[str]]) -> list[Batch]:
+    """`push` for several lanes in one exchange with Redis; the batches to start."""
+    lanes = [lane for lane, members in members_by_lane.items() if members]
+    score = f"{time.time():.3f}"
+    tokens = [secrets.token_hex(8) for _ in lanes]
+    _, sha = _script()
+    try:
+        pipeline = redis_pool.client().pipeline(transaction=False)
+        for lane, token in zip(lanes, tokens, strict=True):
+            pipeline.evalsha(sha, 2, *_arguments("push", lane, token), *[x for m in members_by_lane[lane] for x in (score, m)])
+        answers = pipeline.execute(raise_on_error=False)
+    except redis.RedisError as error:
+        raise Transient(f"Redis: {error}") from error
+    batches = []
+    for lane, token, answer in zip(lanes, tokens, answers, strict=True):
+        if isinstance(answer, Exception):  # the script is not there yet, say
+            batch = push(lane, members_by_lane[lane])
+        else:
+            batch = Batch(lane, token, tuple(member.decode() for member in answer)) if answer else None
+        batches += [batch] if batch else []
+    return batches
+
+
 def start(lane: int) -> Batch | None:
     """A batch to start, if the lane has members but nobody holds it: its last holder died."""
     return _run("start", lane, secrets.token_hex(8), [])
@@ -121,19 +144,23 @@ def _run(act: str, lane: int, token: str, arguments: Sequence[str]) -> Batch | N
 
 
 def _call(act: str, lane: int, token: str, arguments: Sequence[str]) -> list[str]:
-    lanes = settings().lanes
-    header = [act, token, str(int(lanes.lease_s * 1000)), str(lanes.batch_max)]
-    keys = [_key(lane, "q"), _key(lane, "lock")]
+    fixed = _arguments(act, lane, token)
     try:
         client = redis_pool.client()
         text, sha = _script()
         try:
-            answer = client.evalsha(sha, len(keys), *keys, *header, *arguments)
+            answer = client.evalsha(sha, 2, *fixed, *arguments)
         except redis.exceptions.NoScriptError:
-            answer = client.eval(text, len(keys), *keys, *header, *arguments)
+            answer = client.eval(text, 2, *fixed, *arguments)
     except redis.RedisError as error:
         raise Transient(f"Redis: {error}") from error
     return [member.decode() for member in answer]
+
+
+def _arguments(act: str, lane: int, token: str) -> list[str]:
+    """The script's two keys and what every act needs."""
+    lanes = settings().lanes
+    return [_key(lane, "q"), _key(lane, "lock"), act, token, str(int(lanes.lease_s * 1000)), str(lanes.batch_max)]
 
 
 @cache
