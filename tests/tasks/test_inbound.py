@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from celery.signals import task_prerun
 
 from lily.domain.events import State
 from lily.records import events
@@ -231,6 +232,22 @@ def test_a_batch_whose_token_was_overtaken_writes_nothing(lily: Lily) -> None:
     assert stored is not None
     assert stored.state is State.RECEIVED
     assert lily.messages() == []
+
+
+@pytest.mark.parametrize("inline_max", ["0", "100"])
+def test_the_steps_end_alike_as_four_tasks_and_as_one(lily: Lily, configured: Callable[..., None], inline_max: str) -> None:
+    configured(LILY_INLINE_BATCH_MAX=inline_max)
+    begun: list[str] = []
+    note = lambda sender, **_: begun.append(sender.name)  # noqa: E731
+    task_prerun.connect(note)
+
+    receipt = lily.deliver(an_alert())
+
+    task_prerun.disconnect(note)
+    assert begun == (["ingest", "enrich", "store", "publish"] if inline_max == "0" else ["ingest"])
+    assert [moment.what for moment in lily.event(receipt).timeline] == ["ingested", "stored", "published"]
+    assert [message["id"] for message in lily.messages()] == [receipt.event_id]
+    assert lanes.depths() == {0: 0, 1: 0}
 
 
 @pytest.mark.parametrize("lost_after", ["ingest", "enrich", "store"])
