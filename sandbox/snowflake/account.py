@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.snowflake import errors, lexer, nodes, rows, run_access, run_policies, run_tables, run_tags, show
+from sandbox.snowflake import (
+    describe,
+    errors,
+    lexer,
+    nodes,
+    rows,
+    run_access,
+    run_grants,
+    run_policies,
+    run_tables,
+    run_tags,
+    show,
+)
 from sandbox.snowflake.catalog import Catalog, new_catalog
 from sandbox.snowflake.context import Context, Settings
 from sandbox.snowflake.expressions import Bindings
@@ -21,7 +33,7 @@ from sandbox.warehouse.engine import Engine, EngineError
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A statement on its way: done already (`result`), or still to be asked of DuckDB (`pending`). `keeps`: it changes the account."""
+    """A statement: done (`result`), or still to be asked of DuckDB (`pending`). `keeps`: it changes the account."""
 
     text: str
     result: Result | None
@@ -51,7 +63,7 @@ class Account:
                 return str(level[name])
         return DEFAULTS[name]
 
-    def statements(self, session: Session, text: str, wanted: int = 1) -> list[list[lexer.Token]]:
+    def statements(self, text: str, wanted: int = 1) -> list[list[lexer.Token]]:
         """The statements of a text. Raises errors.Refused if there are not `wanted` of them (0: any number)."""
         found = lexer.split(lexer.tokenise(text))
         if not found:
@@ -76,6 +88,9 @@ class Account:
         context = Context(self.catalog, self.engine, self.settings, session, bindings, now or datetime.now(UTC), number)
         context.warehouse_needed = lambda: self._need_warehouse(context)
         if isinstance(node, nodes.Select | nodes.PolicyContext | nodes.ChangeRows):
+            listed = rows.listing(context, node.tokens) if isinstance(node, nodes.Select) else None
+            if listed is not None:
+                return Started(text, listed, None, keeps=False)
             return Started(text, None, _ROWS[type(node)](context, node), isinstance(node, nodes.ChangeRows))
         result = _RUN[type(node)](context, node)
         keeps = not isinstance(node, nodes.Use | nodes.Show | nodes.Describe | nodes.Nothing)
@@ -98,7 +113,7 @@ class Account:
 
     def run(self, session: Session, text: str, bindings: Bindings | None = None, *, now: datetime | None = None) -> Result:
         """One statement, from its text to its result. Raises errors.Refused."""
-        tokens = self.statements(session, text)[0]
+        tokens = self.statements(text)[0]
         return self.finish(self.start(session, tokens, text, bindings, now=now))
 
     def _need_warehouse(self, context: Context) -> None:
@@ -149,12 +164,12 @@ _RUN: dict[type[Any], Callable[[Context, Any], Result]] = {
     nodes.TruncateTable: run_tables.truncate,
     nodes.CreateContainer: run_access.create,
     nodes.AlterContainer: run_access.alter,
-    nodes.Grant: run_access.grant,
-    nodes.GrantRole: run_access.grant_role,
-    nodes.GrantOwnership: run_access.grant_ownership,
+    nodes.Grant: run_grants.grant,
+    nodes.GrantRole: run_grants.grant_role,
+    nodes.GrantOwnership: run_grants.grant_ownership,
     nodes.Use: run_access.use,
     nodes.Show: show.show,
-    nodes.Describe: show.describe,
+    nodes.Describe: describe.describe,
     nodes.Nothing: lambda _context, _node: status(),
 }
 _ROWS: dict[type[Statement], Callable[[Context, Any], Pending]] = {

@@ -10,7 +10,6 @@ from typing import Any
 
 from sandbox.snowflake import errors, page
 from sandbox.snowflake.account import Account
-from sandbox.snowflake.context import Settings
 from sandbox.snowflake.faults import Waiting, parse
 from sandbox.snowflake.login import Client, Doors
 from sandbox.snowflake.results import Result
@@ -34,7 +33,7 @@ class Admin:
     """`let_go` ends the requests that hang on purpose."""
 
     def __init__(
-        self, account: Account, service: Service, doors: Doors, faults: Waiting, let_go: Callable[[], None], keep: Keep
+        self, account: Account, service: Service, doors: Doors, faults: Waiting, *, let_go: Callable[[], None], keep: Keep
     ) -> None:
         self.account = account
         self.service = service
@@ -88,7 +87,7 @@ class Admin:
             body.get("database"), body.get("schema"), trusted=body.get("trusted", True), share=body.get("share", False),
         )  # fmt: skip
         result = Result([])
-        for tokens in self.account.statements(session, text, 0):
+        for tokens in self.account.statements(text, 0):
             now = datetime.now(UTC)
             before = replace(session, parameters=dict(session.parameters))
             started = self.account.start(session, tokens, text, now=now)

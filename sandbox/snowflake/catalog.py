@@ -185,6 +185,17 @@ class Catalog:
                 yield from schema.tables.values()
 
 
+def everything(catalog: Catalog) -> list[Securable]:
+    """All that has an owner and grants."""
+    things: list[Securable] = [*catalog.warehouses.values(), *catalog.roles.values(), *catalog.users.values()]
+    for database in catalog.databases.values():
+        things.append(database)
+        for schema in database.schemas.values():
+            things += [schema, *schema.tables.values(), *schema.masking_policies.values()]
+            things += [*schema.row_access_policies.values(), *schema.tag_by_name.values()]
+    return things
+
+
 def new_catalog() -> Catalog:
     """An account as it is on its first day: the vendor's roles and nothing else."""
     catalog = Catalog()
@@ -198,8 +209,8 @@ def new_catalog() -> Catalog:
     for name, granted in inherited.items():
         catalog.roles[name] = Role(name, "", set(granted))
     catalog.users["ADMIN"] = User("ADMIN", "ACCOUNTADMIN", "ADMIN", roles={"ACCOUNTADMIN"})
-    everything = ("CREATE DATABASE", "CREATE WAREHOUSE", "APPLY MASKING POLICY", "APPLY ROW ACCESS POLICY", "APPLY TAG")
-    for privilege in everything:
+    for_admins = ("CREATE DATABASE", "CREATE WAREHOUSE", "APPLY MASKING POLICY", "APPLY ROW ACCESS POLICY", "APPLY TAG")
+    for privilege in for_admins:
         catalog.grants[privilege] = {"ACCOUNTADMIN"}
     catalog.grants["CREATE DATABASE"].add("SYSADMIN")
     catalog.grants["CREATE WAREHOUSE"].add("SYSADMIN")

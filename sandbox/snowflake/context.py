@@ -85,7 +85,8 @@ class Context:
         database_name = path[0] if len(path) == 2 else self.session.database
         schema_name = path[-1] if path else self.session.schema
         if database_name is None or schema_name is None:
-            words = "Cannot perform operation. This session does not have a current database. Call 'USE DATABASE', or use a qualified name."
+            words = "This session does not have a current database. Call 'USE DATABASE', or use a qualified name."
+            words = f"Cannot perform operation. {words}"
             raise errors.Refused("090105", "22000", words)
         database = self.database(database_name)
         found = database.schemas.get(schema_name)

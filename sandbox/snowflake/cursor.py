@@ -11,10 +11,85 @@ from sandbox.snowflake.types import SqlType
 T = TypeVar("T")
 # Words that cannot be a name without quotes.
 RESERVED = frozenset(
-    "ALL ALTER AND ANY AS BETWEEN BY CASE CAST CHECK COLUMN CONNECT CONSTRAINT CREATE CROSS CURRENT DELETE DISTINCT DROP ELSE EXISTS "
-    "FALSE FOLLOWING FOR FROM FULL GRANT GROUP HAVING ILIKE IN INCREMENT INNER INSERT INTERSECT INTO IS JOIN LATERAL LEFT LIKE "
-    "MINUS NATURAL NOT NULL OF ON OR ORDER QUALIFY REGEXP REVOKE RIGHT RLIKE ROW ROWS SAMPLE SELECT SET SOME START TABLE TABLESAMPLE "
-    "THEN TO TRIGGER TRUE TRY_CAST UNION UNIQUE UPDATE USING VALUES WHEN WHENEVER WHERE WITH".split()
+    [
+        "ALL",
+        "ALTER",
+        "AND",
+        "ANY",
+        "AS",
+        "BETWEEN",
+        "BY",
+        "CASE",
+        "CAST",
+        "CHECK",
+        "COLUMN",
+        "CONNECT",
+        "CONSTRAINT",
+        "CREATE",
+        "CROSS",
+        "CURRENT",
+        "DELETE",
+        "DISTINCT",
+        "DROP",
+        "ELSE",
+        "EXISTS",
+        "FALSE",
+        "FOLLOWING",
+        "FOR",
+        "FROM",
+        "FULL",
+        "GRANT",
+        "GROUP",
+        "HAVING",
+        "ILIKE",
+        "IN",
+        "INCREMENT",
+        "INNER",
+        "INSERT",
+        "INTERSECT",
+        "INTO",
+        "IS",
+        "JOIN",
+        "LATERAL",
+        "LEFT",
+        "LIKE",
+        "MINUS",
+        "NATURAL",
+        "NOT",
+        "NULL",
+        "OF",
+        "ON",
+        "OR",
+        "ORDER",
+        "QUALIFY",
+        "REGEXP",
+        "REVOKE",
+        "RIGHT",
+        "RLIKE",
+        "ROW",
+        "ROWS",
+        "SAMPLE",
+        "SELECT",
+        "SET",
+        "SOME",
+        "START",
+        "TABLE",
+        "TABLESAMPLE",
+        "THEN",
+        "TO",
+        "TRIGGER",
+        "TRUE",
+        "TRY_CAST",
+        "UNION",
+        "UNIQUE",
+        "UPDATE",
+        "USING",
+        "VALUES",
+        "WHEN",
+        "WHENEVER",
+        "WHERE",
+        "WITH",
+    ]
 )
 
 
@@ -32,9 +107,13 @@ class Cursor:
         """The next token."""
         return self.tokens[self.at]
 
+    def failure(self) -> errors.Refused:
+        """What is wrong (001003) with the next token being there."""
+        return errors.syntax(self.now.line, self.now.position, self.now.text)
+
     def fail(self) -> NoReturn:
-        """Raises errors.Refused (001003) at the next token."""
-        raise errors.syntax(self.now.line, self.now.position, self.now.text)
+        """Raises `failure`."""
+        raise self.failure()
 
     def sees(self, *words: str) -> bool:
         """Whether these words, or signs, come next."""
@@ -63,7 +142,7 @@ class Cursor:
         for word in words:
             if self.accept(*word.split()):
                 return word
-        self.fail()
+        raise self.failure()
 
     def end(self) -> None:
         """Nothing may follow."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -48,21 +48,24 @@ def change(tokens: Sequence[Token], bindings: Bindings | None = None) -> exp.Ins
     return parsed
 
 
-def expression(text: str) -> exp.Expression:
+def expression(text: str) -> exp.Expr:
     """One expression, such as the body of a policy. Raises errors.Refused."""
     return _expression(text).copy()
 
 
 @lru_cache(maxsize=4096)
-def _expression(text: str) -> exp.Expression:
+def _expression(text: str) -> exp.Expr:
     tokens = lexer.tokenise(text)
     parsed = _parse(*_canonical(tokens, None, before="SELECT "))
     if not isinstance(parsed, exp.Select) or len(parsed.expressions) != 1 or len(parsed.args) > 1 + _empty_args(parsed):
         raise errors.syntax(tokens[0].line, tokens[0].position, tokens[0].text)
-    return cast(exp.Expression, parsed.expressions[0].unalias())
+    found: exp.Expr = parsed.expressions[0]
+    if isinstance(found, exp.Alias):
+        raise errors.syntax(tokens[-2].line, tokens[-2].position, tokens[-2].text)
+    return found
 
 
-def _empty_args(node: exp.Expression) -> int:
+def _empty_args(node: exp.Expr) -> int:
     return sum(1 for name, value in node.args.items() if name != "expressions" and not value)
 
 
@@ -108,7 +111,7 @@ def _bound(bindings: Bindings | None, number: int, token: Token) -> str:
     return lexer.literal(str(value))
 
 
-def _parse(text: str, places: list[tuple[int, Token]]) -> exp.Expression:
+def _parse(text: str, places: list[tuple[int, Token]]) -> exp.Expr:
     try:
         parsed = sqlglot.parse(text, read="snowflake")
     except (ParseError, TokenError) as error:
@@ -116,7 +119,7 @@ def _parse(text: str, places: list[tuple[int, Token]]) -> exp.Expression:
     first = places[0][1] if places else Token(lexer.END, "<EOF>", "", 0, 1, 0)
     if len(parsed) != 1 or parsed[0] is None or isinstance(parsed[0], exp.Command):
         raise errors.syntax(first.line, first.position, first.text)
-    found = cast(exp.Expression, parsed[0])
+    found = parsed[0]
     for identifier in found.find_all(exp.Identifier):
         if not identifier.args.get("quoted"):
             identifier.set("this", identifier.this.upper())
@@ -139,7 +142,7 @@ def _located(error: Exception, text: str, places: list[tuple[int, Token]]) -> er
 
 # The words of the session
 
-_TEXT_OF: dict[type[exp.Expression], Callable[[Reader], str | None]] = {
+_TEXT_OF: dict[type[exp.Expr], Callable[[Reader], str | None]] = {
     exp.CurrentRole: lambda reader: reader.role,
     exp.CurrentUser: lambda reader: reader.user,
     exp.CurrentAccount: lambda reader: reader.account,
@@ -158,12 +161,12 @@ _NAMED: dict[str, Callable[[Reader], str | None]] = {
 _TRUE, _FALSE, _NULL = exp.true(), exp.false(), exp.null()
 
 
-def adapt(node: exp.Expression, reader: Reader) -> exp.Expression:
+def adapt(node: exp.Expr, reader: Reader) -> exp.Expr:
     """`node` with the session's words answered for `reader`, and the rest as DuckDB understands it. Raises errors.Refused."""
     return node.transform(_adapt, reader, copy=False)
 
 
-def _adapt(node: exp.Expression, reader: Reader) -> exp.Expression:
+def _adapt(node: exp.Expr, reader: Reader) -> exp.Expr:
     if (word := _TEXT_OF.get(type(node))) is not None:
         return _text(word(reader))
     if isinstance(node, exp.Anonymous):
@@ -172,11 +175,11 @@ def _adapt(node: exp.Expression, reader: Reader) -> exp.Expression:
     return changed(node) if changed else node
 
 
-def _text(value: str | None) -> exp.Expression:
+def _text(value: str | None) -> exp.Expr:
     return exp.null() if value is None else exp.Literal.string(value)
 
 
-def _function(node: exp.Anonymous, reader: Reader) -> exp.Expression:
+def _function(node: exp.Anonymous, reader: Reader) -> exp.Expr:
     name = str(node.name).upper()
     if name == "IS_ROLE_IN_SESSION" and len(node.expressions) == 1:
         return _is_role_in_session(node.expressions[0], reader)
@@ -189,7 +192,7 @@ def _function(node: exp.Anonymous, reader: Reader) -> exp.Expression:
     raise errors.unknown_function(name)
 
 
-def _is_role_in_session(asked: exp.Expression, reader: Reader) -> exp.Expression:
+def _is_role_in_session(asked: exp.Expr, reader: Reader) -> exp.Expr:
     if reader.active is None:
         return exp.null()
     if isinstance(asked, exp.Literal) and asked.is_string:
@@ -201,11 +204,12 @@ def _is_role_in_session(asked: exp.Expression, reader: Reader) -> exp.Expression
 _OURS = {"STRFTIME", "DIVISOR", "TO_JSON", "JSON_KEYS", "CURRENT_LOCALTIMESTAMP", "ERROR"}
 _FORMATS = (
     ("YYYY", "%Y"), ("YY", "%y"), ("MMMM", "%B"), ("MON", "%b"), ("MM", "%m"), ("DD", "%d"), ("DY", "%a"), ("HH24", "%H"),
-    ("HH12", "%I"), ("MI", "%M"), ("SS", "%S"), ("FF9", "%n"), ("FF6", "%f"), ("FF3", "%g"), ("FF", "%f"), ("AM", "%p"), ("PM", "%p"),
+    ("HH12", "%I"), ("MI", "%M"), ("SS", "%S"), ("FF9", "%n"), ("FF6", "%f"), ("FF3", "%g"), ("FF", "%f"),
+    ("AM", "%p"), ("PM", "%p"),
 )  # fmt: skip
 
 
-def _to_char(node: exp.Expression) -> exp.Expression:
+def _to_char(node: exp.Expr) -> exp.Expr:
     given = node.args.get("format")
     if given is None:
         return node
@@ -217,7 +221,7 @@ def _to_char(node: exp.Expression) -> exp.Expression:
     return exp.Anonymous(this="STRFTIME", expressions=[node.this, exp.Literal.string(text)])
 
 
-def _div(node: exp.Expression) -> exp.Expression:
+def _div(node: exp.Expr) -> exp.Expr:
     divisor = node.expression
     if isinstance(divisor, exp.Anonymous) and divisor.this == "DIVISOR":
         return node
@@ -229,7 +233,7 @@ _WHOLE = {exp.DataType.Type.INT, exp.DataType.Type.BIGINT, exp.DataType.Type.SMA
 _TREES = {exp.DataType.Type.VARIANT, exp.DataType.Type.OBJECT, exp.DataType.Type.ARRAY}
 
 
-def _cast(node: exp.Expression) -> exp.Expression:
+def _cast(node: exp.Expr) -> exp.Expr:
     to = node.args["to"]
     if not isinstance(to, exp.DataType):
         return node
@@ -244,7 +248,7 @@ def _cast(node: exp.Expression) -> exp.Expression:
     return node
 
 
-_CHANGED: dict[type[exp.Expression], Callable[[Any], exp.Expression]] = {
+_CHANGED: dict[type[exp.Expr], Callable[[Any], exp.Expr]] = {
     exp.ToChar: _to_char,
     exp.Div: _div,
     exp.Cast: _cast,
@@ -253,6 +257,6 @@ _CHANGED: dict[type[exp.Expression], Callable[[Any], exp.Expression]] = {
 }
 
 
-def duckdb(node: exp.Expression) -> str:
+def duckdb(node: exp.Expr) -> str:
     """`node` in DuckDB's words."""
     return node.sql(dialect="duckdb", unsupported_level=sqlglot.ErrorLevel.IGNORE)

@@ -46,6 +46,15 @@ def parse(spec: object) -> Fault:
     if unknown := sorted(set(spec) - set(Fault.__dataclass_fields__)):
         raise ValueError(f"fault: unknown {', '.join(unknown)}; known are {', '.join(Fault.__dataclass_fields__)}")
     fault = Fault(**spec)
+    _check(fault)
+    try:
+        re.compile(fault.match or "")
+    except (re.error, TypeError) as error:
+        raise ValueError(f"fault.match: {fault.match!r} is no regular expression: {error}") from error
+    return fault
+
+
+def _check(fault: Fault) -> None:
     if fault.count is not None and not (type(fault.count) is int and fault.count >= 1):
         raise ValueError(f"fault.count: {fault.count!r}; expected a whole number from 1, or null for until cleared")
     if not (type(fault.skip) is int and fault.skip >= 0):
@@ -58,11 +67,6 @@ def parse(spec: object) -> Fault:
         value = getattr(fault, name)
         if value is not None and not (type(value) in (int, float) and 0 <= value <= 600):
             raise ValueError(f"fault.{name}: {value!r}; expected seconds from 0 to 600")
-    try:
-        re.compile(fault.match or "")
-    except (re.error, TypeError) as error:
-        raise ValueError(f"fault.match: {fault.match!r} is no regular expression: {error}") from error
-    return fault
 
 
 class Waiting:

@@ -3,7 +3,7 @@
 from sandbox.snowflake import lexer
 from sandbox.snowflake.cursor import Cursor
 from sandbox.snowflake.grammar_tables import tags
-from sandbox.snowflake.nodes import AlterContainer, CreateContainer, Grant, GrantOwnership, GrantRole, Path, Use
+from sandbox.snowflake.nodes import AlterContainer, CreateContainer, Grant, GrantOwnership, GrantRole, Path, TagValues, Use
 
 PRIVILEGES = (
     "ALL PRIVILEGES", "ALL", "APPLY MASKING POLICY", "APPLY ROW ACCESS POLICY", "APPLY TAG", "APPLY", "CREATE MASKING POLICY",
@@ -20,7 +20,8 @@ PLURALS = {"TABLES": "TABLE", "VIEWS": "VIEW", "SCHEMAS": "SCHEMA"}
 def create(cursor: Cursor, kind: str, *, replace: bool) -> CreateContainer:
     """From the name of a database, schema, warehouse, role or user."""
     creation = cursor.creation(replace=replace)
-    given, found_tags = {}, ()
+    given: dict[str, str] = {}
+    found_tags: TagValues = ()
     while cursor.now.kind != lexer.END:
         if cursor.accept("WITH", "TAG") or cursor.accept("TAG"):
             cursor.expect("(")

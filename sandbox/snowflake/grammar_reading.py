@@ -2,7 +2,7 @@
 
 from sandbox.snowflake import lexer
 from sandbox.snowflake.cursor import Cursor
-from sandbox.snowflake.nodes import ChangeRows, Describe, Nothing, PolicyContext, Select, Show
+from sandbox.snowflake.nodes import ChangeRows, Describe, Nothing, Path, PolicyContext, Select, Show
 
 DESCRIBED = ("TABLE", "VIEW", "MASKING POLICY", "ROW ACCESS POLICY", "USER", "SCHEMA", "DATABASE")
 SHOWN = (
@@ -62,7 +62,8 @@ def show(cursor: Cursor) -> Show:
         return _show_grants(cursor)
     kind = cursor.one_of(*SHOWN)
     like = cursor.string() if cursor.accept("LIKE") else None
-    within, path = None, ()
+    within: str | None = None
+    path: Path = ()
     if cursor.accept("IN") or (kind == "PARAMETERS" and cursor.accept("FOR")):
         for word in ("ACCOUNT", "SESSION", "DATABASE", "SCHEMA", "TABLE", "VIEW", "USER", "WAREHOUSE"):
             if cursor.accept(word):

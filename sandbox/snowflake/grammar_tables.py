@@ -13,6 +13,7 @@ from sandbox.snowflake.nodes import (
     CommentTable,
     CreateTable,
     CreateView,
+    Creation,
     DropColumns,
     DropRowPolicy,
     MaskDefinition,
@@ -39,19 +40,23 @@ def create(cursor: Cursor, *, replace: bool) -> CreateTable | CreateView:
         return CreateTable(creation, like=cursor.path())
     if cursor.accept("CLONE"):
         return CreateTable(creation, clone=cursor.path(), copy_grants=cursor.accept("COPY", "GRANTS"))
+    return _create_with_columns(cursor, creation)
+
+
+def _create_with_columns(cursor: Cursor, creation: Creation) -> CreateTable:
     columns = cursor.listed(lambda: _column(cursor)) if cursor.sees("(") else ()
-    comment, row_policy, found_tags, copy_grants = "", None, (), False
+    comment, copy_grants = "", False
+    row_policy: RowPolicyDefinition | None = None
+    found_tags: nodes.TagValues = ()
     query: tuple[Token, ...] = ()
     while cursor.now.kind != lexer.END:
         if cursor.accept("COMMENT"):
             comment = cursor.comment()
         elif cursor.accept("COPY", "GRANTS"):
             copy_grants = True
-        elif cursor.sees("WITH", "ROW") or cursor.sees("ROW"):
-            cursor.accept("WITH")
+        elif _with(cursor, "ROW"):
             row_policy = _row_policy(cursor)
-        elif cursor.sees("WITH", "TAG") or cursor.sees("TAG"):
-            cursor.accept("WITH")
+        elif _with(cursor, "TAG"):
             found_tags = _tags_in_parentheses(cursor)
         elif cursor.accept("AS"):
             query = cursor.rest()
@@ -64,7 +69,10 @@ def create(cursor: Cursor, *, replace: bool) -> CreateTable | CreateView:
 
 def _column(cursor: Cursor) -> ColumnDefinition:
     name, kind = cursor.name(), cursor.type()
-    nullable, default, comment, found_mask, found_tags = True, (), "", None, ()
+    nullable, comment = True, ""
+    default: tuple[Token, ...] = ()
+    found_mask: MaskDefinition | None = None
+    found_tags: nodes.TagValues = ()
     while not (cursor.sees(",") or cursor.sees(")") or cursor.now.kind == lexer.END):
         if cursor.accept("NOT", "NULL"):
             nullable = False
@@ -76,15 +84,21 @@ def _column(cursor: Cursor) -> ColumnDefinition:
             default = _default(cursor)
         elif cursor.accept("PRIMARY", "KEY"):
             nullable = False
-        elif cursor.sees("WITH", "MASKING") or cursor.sees("MASKING"):
-            cursor.accept("WITH")
+        elif _with(cursor, "MASKING"):
             found_mask = _mask(cursor)
-        elif cursor.sees("WITH", "TAG") or cursor.sees("TAG"):
-            cursor.accept("WITH")
+        elif _with(cursor, "TAG"):
             found_tags = _tags_in_parentheses(cursor)
         else:
             cursor.fail()
     return ColumnDefinition(name, kind, nullable, default, comment, found_mask, found_tags)
+
+
+def _with(cursor: Cursor, word: str) -> bool:
+    """Whether `[WITH] word` comes next; the cursor is then at the word."""
+    found = cursor.sees("WITH", word) or cursor.sees(word)
+    if found:
+        cursor.accept("WITH")
+    return found
 
 
 def _default(cursor: Cursor) -> tuple[Token, ...]:
@@ -117,7 +131,7 @@ def _row_policy(cursor: Cursor) -> RowPolicyDefinition:
 def tags(cursor: Cursor) -> nodes.TagValues:
     """`a.b.c = 'x', d = 'y'`: a name followed by something else than `=` does not belong to it."""
     found = [_tag(cursor)]
-    while cursor.sees(",") and not cursor.tokens[cursor.at + 1].value in ("COLUMN", "MODIFY", "ALTER"):
+    while cursor.sees(",") and cursor.tokens[cursor.at + 1].value not in ("COLUMN", "MODIFY", "ALTER"):
         cursor.expect(",")
         found.append(_tag(cursor))
     return tuple(found)
@@ -145,8 +159,7 @@ def _create_view(cursor: Cursor, *, replace: bool) -> CreateView:
             comment = cursor.comment()
         elif cursor.accept("COPY", "GRANTS"):
             copy_grants = True
-        elif cursor.sees("WITH", "ROW") or cursor.sees("ROW"):
-            cursor.accept("WITH")
+        elif _with(cursor, "ROW"):
             row_policy = _row_policy(cursor)
         else:
             cursor.fail()
@@ -157,8 +170,7 @@ def _create_view(cursor: Cursor, *, replace: bool) -> CreateView:
 
 def _view_column(cursor: Cursor) -> tuple[str, MaskDefinition | None]:
     name = cursor.name()
-    if cursor.sees("WITH", "MASKING") or cursor.sees("MASKING"):
-        cursor.accept("WITH")
+    if _with(cursor, "MASKING"):
         return name, _mask(cursor)
     return name, None
 
@@ -224,7 +236,7 @@ def _column_action(cursor: Cursor) -> Action:
 
 def _tag_names(cursor: Cursor) -> tuple[Path, ...]:
     found = [cursor.path()]
-    while cursor.sees(",") and not cursor.tokens[cursor.at + 1].value in ("COLUMN", "MODIFY", "ALTER"):
+    while cursor.sees(",") and cursor.tokens[cursor.at + 1].value not in ("COLUMN", "MODIFY", "ALTER"):
         cursor.expect(",")
         found.append(cursor.path())
     return tuple(found)

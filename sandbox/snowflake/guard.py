@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
@@ -18,16 +19,15 @@ FindFor = Callable[[Plan, Reader], Find]  # finds what a policy looks up, with t
 _MARK = f"a{uuid.uuid4().hex}"  # stands for an argument in a translated body, where nothing that users write can be
 _KEPT_MAX = 5000
 
+TagWords = tuple[tuple[str, str], ...]  # full name and value
+
 
 def masks_of(table: Table, column: Column) -> list[tuple[Attached, Tag | None]]:
     """The mask that holds for a column: the direct one, else one for each tag that brings one. Several by tags break queries."""
     if column.mask is not None:
         return [(column.mask, None)]
-    found = []
-    for tag in effective_tags(table, column):
-        if policy := tag.masks.get(column.type.family):
-            found.append((Attached(policy, [column]), tag))
-    return found
+    by_tag = [(tag.masks.get(column.type.family), tag) for tag in effective_tags(table, column)]
+    return [(Attached(policy, [column]), tag) for policy, tag in by_tag if policy is not None]
 
 
 def effective_tags(table: Table, column: Column) -> dict[Tag, tuple[str, str]]:
@@ -45,29 +45,36 @@ def effective_tags(table: Table, column: Column) -> dict[Tag, tuple[str, str]]:
     return found
 
 
-def guarded(table: Table, plan: Plan, find_for: Callable[[Policy], FindFor], reader: Reader, source: str) -> Relation:
-    """The table as `reader` gets it. `source` names its rows in DuckDB; `find_for` is for what policies look up."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One query by one reader. `find_for` finds what a policy looks up, with the rights of its owner."""
+
+    plan: Plan
+    reader: Reader
+    find_for: Callable[[Policy], FindFor]
+
+
+def guarded(table: Table, reading: Reading, source: str) -> Relation:
+    """The table as the reader gets it. `source` names its rows in DuckDB."""
 
     def write(wanted: Mapping[str, str]) -> str:
-        shown_columns = [
-            f"{_column(table, table.columns[name], plan, find_for, reader)} AS {as_}" for name, as_ in wanted.items()
-        ]
+        shown_columns = [f"{_column(table, table.columns[name], reading)} AS {as_}" for name, as_ in wanted.items()]
         where = ""
         if table.row_policy is not None:
-            condition = _called(table.row_policy, plan, find_for, reader, table, None)
+            condition = _called(table.row_policy, reading, table, None)
             where = f" WHERE coalesce({condition}, false)"
         return f"SELECT {', '.join(shown_columns) or '1 AS nothing'} FROM {source}{where}"  # noqa: S608 - internal names
 
     return Relation({name: column.type for name, column in table.columns.items()}, write)
 
 
-def _column(table: Table, column: Column, plan: Plan, find_for: Callable[[Policy], FindFor], reader: Reader) -> str:
+def _column(table: Table, column: Column, reading: Reading) -> str:
     masks = masks_of(table, column)
     if not masks:
         return column.key
     if len(masks) > 1:
         raise errors.several_policies_by_tags(shown(column.name))
-    return _fitted(_called(masks[0][0], plan, find_for, reader, table, column), column.type)
+    return _fitted(_called(masks[0][0], reading, table, column), column.type)
 
 
 def _fitted(masked: str, kind: types.SqlType) -> str:
@@ -81,25 +88,25 @@ def _fitted(masked: str, kind: types.SqlType) -> str:
 _kept: dict[tuple[Any, ...], str] = {}
 
 
-def _called(
-    attached: Attached, plan: Plan, find_for: Callable[[Policy], FindFor], reader: Reader, table: Table, column: Column | None
-) -> str:
+def _called(attached: Attached, reading: Reading, table: Table, column: Column | None) -> str:
     """The policy's body with the columns as its arguments. Bodies without subqueries are translated once per reader."""
     policy = attached.policy
-    key = (policy.body, tuple(policy.signature), reader, _tag_words(policy, table, column))
+    tags = _tag_words(policy, table, column)
+    key = (policy.body, tuple(policy.signature), reading.reader, tags)
     text = _kept.get(key)
     if text is None:
-        text = _translated(policy, plan, find_for(policy)(plan, reader), reader, table, column)
+        find = reading.find_for(policy)(reading.plan, reading.reader)
+        text = _translated(policy, reading.plan, find, reading.reader, tags)
         if "EXISTS" not in text:  # what looks up other tables belongs to one query
             if len(_kept) >= _KEPT_MAX:
                 _kept.clear()
             _kept[key] = text
     for at, argument in enumerate(attached.columns):
-        text = text.replace(f"{_MARK}_{at}", argument.key)
+        text = text.replace(f"{_MARK}_{at}_", argument.key)
     return f"({text})"
 
 
-def _tag_words(policy: Policy, table: Table, column: Column | None) -> tuple[tuple[str, str], ...]:
+def _tag_words(policy: Policy, table: Table, column: Column | None) -> TagWords:
     if column is None or "GET_TAG_ON_CURRENT_COLUMN" not in policy.body.upper():
         return ()
     return tuple(
@@ -108,10 +115,10 @@ def _tag_words(policy: Policy, table: Table, column: Column | None) -> tuple[tup
     )
 
 
-def _translated(policy: Policy, plan: Plan, find: Find, reader: Reader, table: Table, column: Column | None) -> str:
+def _translated(policy: Policy, plan: Plan, find: Find, reader: Reader, tags: TagWords) -> str:
     body = expressions.expression(policy.body)
-    body = _with_tags(body, dict(_tag_words(policy, table, column)))
-    arguments = {name: f"{_MARK}_{at}" for at, (name, _) in enumerate(policy.signature)}
+    body = _with_tags(body, dict(tags))
+    arguments = {name: f"{_MARK}_{at}_" for at, (name, _) in enumerate(policy.signature)}
     if body.find(exp.Query) is not None:
         body = _with_lookups(body, arguments, plan, find)
     else:
@@ -120,7 +127,7 @@ def _translated(policy: Policy, plan: Plan, find: Find, reader: Reader, table: T
     return expressions.duckdb(expressions.adapt(root, reader).this)
 
 
-def _fill(body: exp.Expression, arguments: Mapping[str, str]) -> None:
+def _fill(body: exp.Expr, arguments: Mapping[str, str]) -> None:
     for reference in list(body.find_all(exp.Column)):
         name = reference.name
         if reference.table or name not in arguments:
@@ -129,7 +136,7 @@ def _fill(body: exp.Expression, arguments: Mapping[str, str]) -> None:
         reference.this.set("quoted", False)
 
 
-def _with_lookups(body: exp.Expression, arguments: Mapping[str, str], plan: Plan, find: Find) -> exp.Expression:
+def _with_lookups(body: exp.Expr, arguments: Mapping[str, str], plan: Plan, find: Find) -> exp.Expr:
     """A body with subqueries: planned as a query over one relation, whose columns are the arguments."""
     for sub in body.find_all(exp.Query):
         if not isinstance(sub.parent, exp.Exists) and sub.parent_select is None:
@@ -143,7 +150,7 @@ def _with_lookups(body: exp.Expression, arguments: Mapping[str, str], plan: Plan
     inputs = Relation(dict.fromkeys(arguments), note)
     marker = "\0arguments"
 
-    def find_or_arguments(node: exp.Expression) -> Relation:
+    def find_or_arguments(node: exp.Expr) -> Relation:
         return inputs if isinstance(node, exp.Table) and node.name == marker else find(node)
 
     query = exp.select(exp.alias_(body, "R", quoted=True)).from_(exp.Table(this=exp.to_identifier(marker, quoted=True)))
@@ -156,7 +163,7 @@ def _with_lookups(body: exp.Expression, arguments: Mapping[str, str], plan: Plan
     return select.selects[0].unalias().copy()
 
 
-def _with_tags(body: exp.Expression, tags: Mapping[str, str]) -> exp.Expression:
+def _with_tags(body: exp.Expr, tags: Mapping[str, str]) -> exp.Expr:
     for call in list(body.find_all(exp.Anonymous)):
         if str(call.name).upper() == "SYSTEM$GET_TAG_ON_CURRENT_COLUMN" and len(call.expressions) == 1:
             value = tags.get(call.expressions[0].name)
@@ -171,11 +178,11 @@ def check_body(context: Context, policy: Policy, find: FindFor) -> None:
     """Raises errors.Refused unless the body can be read, knows only its arguments, and has the type that it must have."""
     reader = Reader("", "PUBLIC", frozenset())
     plan = Plan()
-    text = _translated(policy, plan, find(plan, reader), reader, _nowhere(policy), None)
+    text = _translated(policy, plan, find(plan, reader), reader, ())
     for at, (_, kind) in enumerate(policy.signature):
-        text = text.replace(f"{_MARK}_{at}", f"CAST(NULL AS {kind.duckdb})")
+        text = text.replace(f"{_MARK}_{at}_", f"CAST(NULL AS {kind.duckdb})")
     try:
-        found = context.engine.ask(plan.sql(f"SELECT typeof({text})"), plan.parameters)  # noqa: S608
+        found = context.engine.ask(plan.sql(f"SELECT typeof({text})"), plan.parameters)
     except EngineError as error:
         raise refusal(error) from error
     actual = types.from_duckdb(str(found.rows[0][0]))
@@ -187,10 +194,6 @@ def check_body(context: Context, policy: Policy, find: FindFor) -> None:
     if types.DUCKDB.get(actual.family, "") == types.DUCKDB.get(wanted, "?"):
         return
     raise errors.policy_types_differ()
-
-
-def _nowhere(policy: Policy) -> Table:
-    return Table("", policy.schema, "", "")
 
 
 def refusal(error: EngineError) -> errors.Refused:

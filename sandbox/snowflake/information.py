@@ -8,7 +8,8 @@ from sandbox.snowflake.catalog import Attached, Column, Database, Policy, Schema
 from sandbox.snowflake.context import Context
 from sandbox.snowflake.cursor import path_in
 from sandbox.snowflake.nodes import Path
-from sandbox.snowflake.types import NUMBER, TEXT, TIMESTAMP_LTZ, SqlType
+from sandbox.snowflake.results import head
+from sandbox.snowflake.types import TEXT, SqlType
 
 Columns = list[tuple[str, SqlType]]
 Cells = Sequence[Sequence[Any]]
@@ -80,7 +81,8 @@ def _columns(context: Context, database: Database) -> Iterator[Sequence[Any]]:
             fraction = kind.size if kind.family in types.WITH_FRACTION else None
             yield (
                 database.name, table.schema.name, table.name, column.name, number, column.default,
-                "YES" if column.nullable else "NO", kind.data_type, text, octets, *numeric, fraction, "NO", column.comment or None,
+                "YES" if column.nullable else "NO", kind.data_type, text, octets, *numeric, fraction, "NO",
+                column.comment or None,
             )  # fmt: skip
 
 
@@ -90,29 +92,24 @@ def _schemata(context: Context, database: Database) -> Iterator[Sequence[Any]]:
             yield (database.name, schema.name, schema.owner, schema.created_at, schema.comment or None)
 
 
-def _typed(text: str) -> Columns:
-    words = {"n": NUMBER, "t": TIMESTAMP_LTZ}
-    return [(name, words.get(kind, TEXT)) for name, _, kind in (item.partition(":") for item in text.split())]
-
-
 _VIEWS: dict[str, tuple[Columns, Callable[[Context, Database], Iterator[Sequence[Any]]]]] = {
     "TABLES": (
-        _typed("TABLE_CATALOG TABLE_SCHEMA TABLE_NAME TABLE_OWNER TABLE_TYPE IS_TRANSIENT CREATED:t LAST_ALTERED:t COMMENT"),
+        head("TABLE_CATALOG TABLE_SCHEMA TABLE_NAME TABLE_OWNER TABLE_TYPE IS_TRANSIENT CREATED:t LAST_ALTERED:t COMMENT"),
         _tables,
     ),
     "VIEWS": (
-        _typed("TABLE_CATALOG TABLE_SCHEMA TABLE_NAME TABLE_OWNER VIEW_DEFINITION IS_SECURE CREATED:t COMMENT"),
+        head("TABLE_CATALOG TABLE_SCHEMA TABLE_NAME TABLE_OWNER VIEW_DEFINITION IS_SECURE CREATED:t COMMENT"),
         _views,
     ),
     "COLUMNS": (
-        _typed(
+        head(
             "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME COLUMN_NAME ORDINAL_POSITION:n COLUMN_DEFAULT IS_NULLABLE DATA_TYPE "
             "CHARACTER_MAXIMUM_LENGTH:n CHARACTER_OCTET_LENGTH:n NUMERIC_PRECISION:n NUMERIC_PRECISION_RADIX:n NUMERIC_SCALE:n "
             "DATETIME_PRECISION:n IS_IDENTITY COMMENT"
         ),
         _columns,
     ),
-    "SCHEMATA": (_typed("CATALOG_NAME SCHEMA_NAME SCHEMA_OWNER CREATED:t COMMENT"), _schemata),
+    "SCHEMATA": (head("CATALOG_NAME SCHEMA_NAME SCHEMA_OWNER CREATED:t COMMENT"), _schemata),
 }
 
 
@@ -173,7 +170,7 @@ def _policies_named(context: Context, path: Path) -> set[Policy]:
 
 def references_of(context: Context, table: Table) -> list[tuple[Policy, tuple[str | None, ...]]]:
     """A row for each policy on the table that the session may know of."""
-    found = []
+    found: list[tuple[Attached, Column | None, Tag | None, str]] = []
     if table.row_policy is not None:
         found.append((table.row_policy, None, None, ACTIVE))
     for column in table.columns.values():
@@ -236,7 +233,7 @@ def _tag_references(context: Context, arguments: dict[str, str], *, columns: boo
 
 
 def _rows_of(table: Table, column: Column) -> list[tuple[str | None, ...]]:
-    rows = []
+    rows: list[tuple[str | None, ...]] = []
     for tag, (value, level) in guard.effective_tags(table, column).items():
         own = level == "COLUMN" or (level == "TABLE" and not column.name)
         rows.append((*full_name(tag), value, "MANUAL" if own else "INHERITED", level, *full_name(table), "COLUMN", column.name))

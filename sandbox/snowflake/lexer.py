@@ -1,4 +1,4 @@
-"""Snowflake's text taken apart: words, names, literals. Nothing is folded, trimmed or normalised here but by the vendor's rules."""
+"""Snowflake's text taken apart: words, names, literals. Nothing is folded or trimmed but by the vendor's rules."""
 
 import re
 from collections.abc import Sequence

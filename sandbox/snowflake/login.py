@@ -161,10 +161,8 @@ def identifier(text: str) -> str:
 def _role(account: Account, user: User, asked: str) -> str:
     name = identifier(asked) if asked else str(user.properties.get("DEFAULT_ROLE") or "PUBLIC")
     if name not in inherited(account.catalog, user.roles):
-        words = (
-            f"Role '{name}' specified in the connect string does not exist or not authorized. Contact your local system administrator, or \
-attempt to login with another role, e.g. PUBLIC."
-        )
+        words = f"Role '{name}' specified in the connect string does not exist or not authorized. \
+Contact your local system administrator, or attempt to login with another role, e.g. PUBLIC."
         raise LoginRefused("390186", words)
     return name
 

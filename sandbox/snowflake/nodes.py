@@ -312,7 +312,7 @@ class ChangeRows:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """`kind` in the plural (`MASKING POLICIES`), or GRANTS TO ROLE and the like. `within` is ACCOUNT, DATABASE, SCHEMA, TABLE ..."""
+    """`kind` in the plural (`MASKING POLICIES`), or GRANTS TO ROLE and the like. `within` is ACCOUNT, SCHEMA and so on."""
 
     kind: str
     like: str | None = None

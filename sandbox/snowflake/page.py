@@ -16,9 +16,9 @@ th { border-bottom: 1px solid; } pre { background: #8882; padding: .8rem; overfl
 :root { color-scheme: light dark; }
 </style>
 <h1>Snowflake stand-in</h1>
-<p>This is not Snowflake. It speaks the protocol of Snowflake's own connectors (<code>host</code> and <code>port</code> of this page,
-<code>protocol="http"</code>, any <code>account</code>), and enforces masking policies, row access policies, tags and grants on what
-is put into it. Queries run in DuckDB. Account <code>$account</code>, edition $edition, $sessions sessions.</p>
+<p>This is not Snowflake. It speaks the protocol of Snowflake's own connectors (<code>host</code> and <code>port</code> of
+this page, <code>protocol="http"</code>, any <code>account</code>), and enforces masking policies, row access policies, tags and
+grants on what is put into it. Queries run in DuckDB. Account <code>$account</code>, edition $edition, $sessions sessions.</p>
 <h2>Tables ($count)</h2>
 $tables
 <h2>Statements</h2>
@@ -27,7 +27,7 @@ $queries
 <pre>curl BASE/sandbox/sql -d '{"sql": "create database d; create table d.public.t (email varchar)"}'   # as ACCOUNTADMIN
 curl BASE/sandbox/sql -d '{"sql": "select * from d.public.t", "role": "ANALYST", "trusted": false, "warehouse": "WH"}'
 curl BASE/sandbox/sql -d '{"sql": "select * from d.public.t", "share": true}'                       # no role is known
-curl BASE/sandbox/queries?match=ALTER                                                              # who ran what, and how it ended
+curl BASE/sandbox/queries?match=ALTER                            # who ran what, how it ended
 curl BASE/sandbox/faults -d '{"kind": "latency", "delay_s": 0.3, "count": null}'
 curl BASE/sandbox/faults -d '{"kind": "drop_after", "match": "^ALTER", "skip": 2}'
 curl BASE/sandbox/faults -X DELETE

@@ -25,6 +25,13 @@ class Result:
     statement_type: int = SELECT
 
 
+def head(text: str) -> list[tuple[str, SqlType]]:
+    """Columns by name, in one text: `:n` behind a name makes it a number, `:t` a time, and `~` is a space."""
+    kinds = {"n": types.NUMBER, "t": types.TIMESTAMP_LTZ}
+    named = [item.partition(":") for item in text.split()]
+    return [(name.replace("~", " "), kinds.get(kind, types.TEXT)) for name, _, kind in named]
+
+
 def status(message: str = "Statement executed successfully.") -> Result:
     """What a DDL statement answers."""
     return Result([("status", types.TEXT)], [(message,)], DDL)

@@ -10,10 +10,10 @@ from sqlglot import exp
 from sandbox.snowflake import errors, expressions, guard, information, results, types
 from sandbox.snowflake.catalog import Policy, Table
 from sandbox.snowflake.context import Context
-from sandbox.snowflake.cursor import path_in
+from sandbox.snowflake.cursor import Cursor, path_in
 from sandbox.snowflake.expressions import Reader
-from sandbox.snowflake.guard import FindFor
-from sandbox.snowflake.lexer import Token, shown, tokenise
+from sandbox.snowflake.guard import FindFor, Reading
+from sandbox.snowflake.lexer import PARAMETER, Token, shown, tokenise
 from sandbox.snowflake.nodes import Path, PolicyContext
 from sandbox.snowflake.results import Result
 from sandbox.snowflake.roles import inherited
@@ -41,6 +41,48 @@ def select(context: Context, tokens: Sequence[Token], reader: Reader | None = No
     plan = Plan()
     planned = _planned(context, query, plan, reader or context.reader())
     return Pending(plan.sql(expressions.duckdb(planned.query)), plan.parameters, _finish(planned.columns))
+
+
+def listing(context: Context, tokens: Sequence[Token]) -> Result | None:
+    """The answer to `SELECT names FROM TABLE(function(...))`, which needs no DuckDB. None if it is anything else."""
+    try:
+        asked = _listed(Cursor(tokens, ""), context)
+    except errors.Refused:
+        return None
+    names, path, arguments = asked
+    if len(path) < 2 or path[-2] != "INFORMATION_SCHEMA":
+        return None
+    context.warehouse_needed()
+    columns, found = information.function(context, path[:-1], path[-1], arguments)
+    places = {name: at for at, (name, _) in enumerate(columns)}
+    if not set(names) <= set(places):
+        return None
+    wanted = [places[name] for name in names or places]
+    return Result([columns[at] for at in wanted], [[row[at] for at in wanted] for row in found])
+
+
+def _listed(cursor: Cursor, context: Context) -> tuple[tuple[str, ...], Path, dict[str, str]]:
+    cursor.expect("SELECT")
+    names = () if cursor.accept("*") else cursor.commas(cursor.name)
+    cursor.expect("FROM", "TABLE", "(")
+    path = cursor.path()
+    bound = 0
+
+    def argument() -> tuple[str, str]:
+        nonlocal bound
+        name = cursor.name() if cursor.tokens[cursor.at + 1].value == "=>" else ""
+        if name:
+            cursor.expect("=>")
+        if cursor.now.kind == PARAMETER and context.bindings:
+            bound += 1
+            cursor.at += 1
+            return name, str(context.bindings[str(bound)]["value"])
+        return name, cursor.string()
+
+    given = cursor.listed(argument)
+    cursor.expect(")")
+    cursor.end()
+    return names, path, {name or str(at): value for at, (name, value) in enumerate(given)}
 
 
 def _finish(columns: list[tuple[str, Any]]) -> Callable[[Rows], Result]:
@@ -107,7 +149,7 @@ def find_for(context: Context) -> Callable[[Policy], FindFor]:
 def finder(context: Context, plan: Plan, reader: Reader, depth: int = 0) -> Find:
     """What a table reference or a table function of a query stands for. It raises errors.Refused."""
 
-    def find(node: exp.Expression) -> Relation:
+    def find(node: exp.Expr) -> Relation:
         if not isinstance(node, exp.Table) or isinstance(node.this, exp.Func):
             return _from_function(context, node, plan)
         path = _path(node)
@@ -117,7 +159,7 @@ def finder(context: Context, plan: Plan, reader: Reader, depth: int = 0) -> Find
             return _relation(columns, rows, plan)
         table = readable(context, path)
         context.warehouse_needed()
-        return guard.guarded(table, plan, find_for(context), reader, source(context, table, plan, reader, depth))
+        return guard.guarded(table, Reading(plan, reader, find_for(context)), source(context, table, plan, reader, depth))
 
     return find
 
@@ -152,11 +194,9 @@ def source(context: Context, table: Table, plan: Plan, reader: Reader, depth: in
     query = expressions.query(tokenise(table.query))
     planned = _planned(inner, query, plan, replace(reader, invoker=table.owner), depth + 1)
     if len(planned.columns) != len(table.columns):
-        words = (
-            f"{errors.COMPILATION}View definition for '{shown(table.name)}' declared {len(table.columns)} column(s), but view query \
-produces {len(planned.columns)} column(s)."
-        )
-        raise errors.Refused("002057", "42601", words)
+        words = f"{errors.COMPILATION}View definition for '{shown(table.name)}' \
+declared {len(table.columns)} column(s), but view query produces {len(planned.columns)} column(s)."
+        raise errors.Refused("002057", "42601", errors.COMPILATION + words)
     keys = ", ".join(column.key for column in table.columns.values())
     inside = plan.add(expressions.duckdb(planned.query))
     return plan.add(f"SELECT * FROM {inside} AS v({keys})")  # noqa: S608 - internal names
@@ -174,7 +214,7 @@ def _relation(columns: list[tuple[str, SqlType]], rows: Sequence[Sequence[Any]],
     return Relation(dict(columns), write)
 
 
-def _from_function(context: Context, node: exp.Expression, plan: Plan) -> Relation:
+def _from_function(context: Context, node: exp.Expr, plan: Plan) -> Relation:
     parts = list(node.flatten()) if isinstance(node, exp.Dot) else [node]
     call = parts[-1]
     if not isinstance(call, exp.Anonymous):
@@ -265,7 +305,7 @@ def change(context: Context, tokens: Sequence[Token]) -> Pending:
     return Pending(sql, chosen.parameters, _counted("number of rows updated"), changes=True)
 
 
-def _writable(context: Context, node: exp.Expression, privilege: str) -> Table:
+def _writable(context: Context, node: exp.Expr, privilege: str) -> Table:
     if not isinstance(node, exp.Table):
         raise errors.unsupported(privilege)
     table = context.table(_path(node), "Object")
@@ -287,9 +327,9 @@ def _chosen(context: Context, table: Table, node: exp.Update | exp.Delete) -> Pe
         query.set("where", where.copy())
     outer = finder(context, plan, reader)
 
-    def find(reference: exp.Expression) -> Relation:
+    def find(reference: exp.Expr) -> Relation:
         if isinstance(reference, exp.Table) and context.table(_path(reference), "Object") is table:
-            found = guard.guarded(table, plan, find_for(context), reader, table.key)
+            found = guard.guarded(table, Reading(plan, reader, find_for(context)), table.key)
             return Relation({**found.columns, ROW_NUMBER: None}, lambda wanted: _with_number(found, wanted))
         return outer(reference)
 
@@ -331,7 +371,7 @@ def _insert(context: Context, node: exp.Insert) -> Pending:
             raise errors.Refused("001137", "42601", f"{errors.COMPILATION}Insert value list does not match column list.")
         sql = expressions.duckdb(planned.query)
     keys = ", ".join(column.key for column in columns)
-    statement = f"INSERT INTO {table.key} ({keys}) {plan.sql(sql)}"  # noqa: S608 - internal names
+    statement = f"INSERT INTO {table.key} ({keys}) {plan.sql(sql)}"
     return Pending(statement, plan.parameters, _counted("number of rows inserted"), changes=True)
 
 

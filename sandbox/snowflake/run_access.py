@@ -1,35 +1,29 @@
-"""Roles, users, grants, databases, schemas, warehouses, and what a session uses."""
+"""Roles, users, databases, schemas, warehouses, and what a session uses."""
 
 import base64
 import binascii
+from collections import Counter
 
 from sandbox.snowflake import errors, run_tables, run_tags
 from sandbox.snowflake.catalog import (
     Catalog,
     Database,
     Grants,
+    Policy,
     Role,
     Schema,
     Securable,
     Table,
     User,
     Warehouse,
+    everything,
 )
 from sandbox.snowflake.context import Context
 from sandbox.snowflake.lexer import shown
-from sandbox.snowflake.nodes import AlterContainer, CreateContainer, Grant, GrantOwnership, GrantRole, Path, Use
+from sandbox.snowflake.nodes import AlterContainer, CreateContainer, Path, Use
 from sandbox.snowflake.results import Result, status
-from sandbox.snowflake.roles import inherited, is_system, may_use
+from sandbox.snowflake.roles import is_system, may_use
 from sandbox.snowflake.session import DEFAULTS, QUERY_TAG_MAX
-
-ALL_OF = {
-    Database: ("USAGE", "CREATE SCHEMA", "MODIFY", "MONITOR"),
-    Schema: (
-        "USAGE", "CREATE TABLE", "CREATE VIEW", "CREATE TAG", "CREATE MASKING POLICY", "CREATE ROW ACCESS POLICY", "MODIFY", "MONITOR",
-    ),
-    Table: ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES"),
-    Warehouse: ("USAGE", "OPERATE", "MONITOR", "MODIFY"),
-}  # fmt: skip
 
 
 def create(context: Context, node: CreateContainer) -> Result:
@@ -129,35 +123,32 @@ def drop(context: Context, kind: str, path: Path) -> str:
 
 def _drop_schemas(context: Context, schemas: list[Schema], kind: str, path: Path) -> None:
     """What is used from outside of them keeps them there."""
-    inside: dict[int, int] = {}
-    for schema in schemas:
-        for table in schema.tables.values():
-            attached = [column.mask for column in table.columns.values() if column.mask]
-            for each in [*attached, *([table.row_policy] if table.row_policy else [])]:
-                inside[id(each.policy)] = inside.get(id(each.policy), 0) + 1
-        for tag in schema.tag_by_name.values():
-            for policy in tag.masks.values():
-                inside[id(policy)] = inside.get(id(policy), 0) + 1
+    inside = Counter(policy for schema in schemas for policy in _used_in(schema))
     for schema in schemas:
         for policy in [*schema.masking_policies.values(), *schema.row_access_policies.values()]:
-            if policy.in_use > inside.get(id(policy), 0):
+            if policy.in_use > inside[policy]:
                 raise errors.parent_in_use(kind, context.full(path))
     for schema in schemas:
         for tag in list(schema.tag_by_name.values()):
-            for policy in tag.masks.values():
-                policy.in_use -= 1
-            tag.masks = {}
-            for thing in run_tags.tagged_things(context):
-                thing.tags.pop(tag, None)
+            run_tags.forget(context, tag)
         for table in list(schema.tables.values()):
             run_tables.forget(context, table)
+
+
+def _used_in(schema: Schema) -> list[Policy]:
+    """The policies that its tables and tags use, each as often as it is used."""
+    used = [policy for tag in schema.tag_by_name.values() for policy in tag.masks.values()]
+    for table in schema.tables.values():
+        used += [column.mask.policy for column in table.columns.values() if column.mask]
+        used += [table.row_policy.policy] if table.row_policy else []
+    return used
 
 
 def _drop_role(context: Context, role: Role) -> None:
     """What it owned goes to the role that drops it; what was granted to it is gone."""
     if is_system(role.name):
         raise errors.forbidden("Role", role.name)
-    for thing in _everything(context.catalog):
+    for thing in everything(context.catalog):
         if thing.owner == role.name:
             thing.owner = context.session.role
         _forget_role(thing.grants, role.name)
@@ -171,20 +162,6 @@ def _drop_role(context: Context, role: Role) -> None:
 def _forget_role(grants: Grants, role: str) -> None:
     for holders in grants.values():
         holders.discard(role)
-
-
-def _everything(catalog: Catalog) -> list[Securable]:
-    things: list[Securable] = [
-        *catalog.roles.values(),
-        *catalog.users.values(),
-        *catalog.warehouses.values(),
-        *catalog.databases.values(),
-    ]
-    for database in catalog.databases.values():
-        for schema in database.schemas.values():
-            things += [schema, *schema.tables.values(), *schema.masking_policies.values()]
-            things += [*schema.row_access_policies.values(), *schema.tag_by_name.values()]
-    return things
 
 
 # ALTER
@@ -306,97 +283,6 @@ def _key(text: str) -> bytes:
         raise errors.Refused(
             "390318", "22023", "New public key rejected by current policy. Reason: 'Invalid public key'."
         ) from error
-
-
-# GRANT, REVOKE
-
-
-def grant(context: Context, node: Grant) -> Result:
-    """Privileges on one thing, on the account, or on all tables of a schema or database."""
-    _role(context, node.role)
-    if node.kind is None:
-        if not context.access.on_account("MANAGE GRANTS"):
-            raise errors.forbidden("Account", context.settings.name)
-        _change_grants(context.catalog.grants, node.privileges, node)
-    for thing in _granted_on(context, node):
-        if not context.access.may_grant(thing):
-            raise errors.forbidden("Object", thing.name)
-        privileges = ALL_OF.get(type(thing), ("USAGE",)) if set(node.privileges) & {"ALL", "ALL PRIVILEGES"} else node.privileges
-        _change_grants(thing.grants, privileges, node)
-    context.changed()
-    return status()
-
-
-def _granted_on(context: Context, node: Grant) -> list[Securable]:
-    if node.kind is None:
-        return []
-    if node.plural_in is None:
-        return [context.securable(node.kind, node.path)]
-    container = context.securable(node.plural_in, node.path)
-    schemas = (
-        [container]
-        if isinstance(container, Schema)
-        else list(container.schemas.values())
-        if isinstance(container, Database)
-        else []
-    )
-    if node.kind == "SCHEMA":
-        return list(schemas)
-    return [table for schema in schemas for table in schema.tables.values() if table.kind == node.kind]
-
-
-def _change_grants(grants: Grants, privileges: tuple[str, ...], node: Grant) -> None:
-    for privilege in privileges:
-        holders = grants.setdefault(privilege, set())
-        if node.revoke:
-            holders.discard(node.role)
-        else:
-            holders.add(node.role)
-
-
-def _role(context: Context, name: str) -> Role:
-    role = context.catalog.roles.get(name)
-    if role is None:
-        raise errors.not_there("Role", shown(name))
-    return role
-
-
-def grant_role(context: Context, node: GrantRole) -> Result:
-    """A role to a role, which inherits it, or to a user."""
-    role = _role(context, node.role)
-    if not context.access.may_grant(role):
-        raise errors.forbidden("Role", node.role)
-    if node.to_kind == "USER":
-        user = context.catalog.users.get(node.to)
-        if user is None:
-            raise errors.not_there("User", shown(node.to))
-        holders = user.roles
-    else:
-        to = _role(context, node.to)
-        if not node.revoke and node.to in inherited(context.catalog, [node.role]):
-            raise errors.Refused(
-                "003027", "42501", "SQL access control error:\nCannot grant a role to itself or to one it inherits."
-            )
-        holders = to.granted
-    if node.revoke:
-        holders.discard(node.role)
-    else:
-        holders.add(node.role)
-    context.changed()
-    return status()
-
-
-def grant_ownership(context: Context, node: GrantOwnership) -> Result:
-    """Without COPY CURRENT GRANTS, grants on the thing must not be there any more: here they are taken away."""
-    _role(context, node.role)
-    thing = context.securable(node.kind, node.path)
-    if not context.access.may_grant(thing):
-        raise errors.forbidden("Object", thing.name)
-    if not node.copy_grants:
-        thing.grants.clear()
-    thing.owner = node.role
-    context.changed()
-    return status()
 
 
 # USE

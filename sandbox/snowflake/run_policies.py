@@ -188,7 +188,7 @@ def _other_uses(table: Table, column: Column) -> list[Attached]:
 
 
 def lets_use(context: Context, mask: Policy, other: Policy) -> bool:
-    """Whether a column masked by `mask` may be an argument of `other`, whose owner must have the mask's owner in its hierarchy."""
+    """Whether a column masked by `mask` may be an argument of `other`, whose owner must inherit the mask's owner."""
     return mask.exempt_other_policies and mask.owner in inherited(context.catalog, [other.owner])
 
 
@@ -216,7 +216,8 @@ def row_policy_actions(context: Context, table: Table, actions: list[AddRowPolic
     wanted = table.row_policy
     for action in actions:
         if isinstance(action, DropRowPolicy):
-            wanted = _without(context, table, wanted, action)
+            _check_drop(context, table, wanted, action)
+            wanted = None
         else:
             if wanted is not None:
                 raise errors.has_row_policy(shown(table.name))
@@ -224,7 +225,7 @@ def row_policy_actions(context: Context, table: Table, actions: list[AddRowPolic
     attach_row_policy(table, wanted)
 
 
-def _without(context: Context, table: Table, present: Attached | None, action: DropRowPolicy) -> None:
+def _check_drop(context: Context, table: Table, present: Attached | None, action: DropRowPolicy) -> None:
     if action.policy is not None:
         policy = context.policy("ROW_ACCESS", action.policy)
         if present is None or present.policy is not policy:

@@ -116,7 +116,7 @@ def _from_query(context: Context, node: CreateTable, made: Table) -> None:
         _add_column(context, made, node.columns[at] if node.columns else ColumnDefinition(name, kind))
     _materialise(context, made)
     try:
-        context.engine.change(f"INSERT INTO {made.key} {pending.sql}", pending.parameters, context.number)  # noqa: S608
+        context.engine.change(f"INSERT INTO {made.key} {pending.sql}", pending.parameters, context.number)
     except EngineError as error:
         _change(context, f"DROP TABLE {made.key}")
         raise guard.refusal(error) from error
@@ -238,14 +238,22 @@ def alter(context: Context, node: AlterTable) -> Result:
         raise
     if (table.kind == "VIEW") != (node.kind == "VIEW"):
         raise errors.not_there(node.kind.capitalize(), context.full(node.path))
-    if len({type(action) for action in node.actions} - {AddRowPolicy, DropRowPolicy}) > 1:
-        _check_mixed(context, table, node.actions)
-    masks = [action for action in node.actions if isinstance(action, SetMask)]
-    tags = [action for action in node.actions if isinstance(action, SetTags)]
-    row_policies = [action for action in node.actions if isinstance(action, AddRowPolicy | DropRowPolicy)]
+    _apply(context, table, node.actions)
+    context.changed()
+    return status()
+
+
+def _apply(context: Context, table: Table, actions: tuple[Action, ...]) -> None:
+    """Everything is checked before anything is done."""
+    named = [action.column for action in actions if isinstance(action, SetMask | UnsetMask)]
+    if len(set(named)) != len(named):
+        raise errors.invalid("a column is named twice.")
+    masks = [action for action in actions if isinstance(action, SetMask)]
+    tags = [action for action in actions if isinstance(action, SetTags)]
+    row_policies = [action for action in actions if isinstance(action, AddRowPolicy | DropRowPolicy)]
+    others = [action for action in actions if not isinstance(action, SetMask | SetTags | AddRowPolicy | DropRowPolicy)]
     if masks or row_policies:
         _need_edition(context)
-    others = [action for action in node.actions if not isinstance(action, SetMask | SetTags | AddRowPolicy | DropRowPolicy)]
     for action in others:
         _check(context, table, action)
     if tags:
@@ -256,15 +264,6 @@ def alter(context: Context, node: AlterTable) -> Result:
         run_policies.row_policy_actions(context, table, row_policies)
     for action in others:
         _act(context, table, action)
-    context.changed()
-    return status()
-
-
-def _check_mixed(context: Context, table: Table, actions: tuple[Action, ...]) -> None:
-    """Setting some columns and unsetting others in one statement is possible, on different columns."""
-    names = [action.column for action in actions if isinstance(action, SetMask | UnsetMask)]
-    if len(set(names)) != len(names):
-        raise errors.invalid("a column is named twice.")
 
 
 def _need_edition(context: Context) -> None:

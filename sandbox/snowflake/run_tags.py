@@ -147,10 +147,16 @@ def drop_tag(context: Context, path: Path) -> str:
     context.access.need_owner(tag)
     if tag.masks:
         raise errors.tag_in_use(full_text(tag))
+    forget(context, tag)
+    return tag.name
+
+
+def forget(context: Context, tag: Tag) -> None:
+    """It is gone, and unset wherever it was."""
+    _replace(tag, {})
     for thing in tagged_things(context):
         thing.tags.pop(tag, None)
     del tag.schema.tag_by_name[tag.name]
-    return tag.name
 
 
 # On objects

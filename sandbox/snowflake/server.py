@@ -44,7 +44,7 @@ class Request:
 
     def token(self) -> str:
         """Of `Authorization: Snowflake Token="..."`."""
-        return self.headers.get("authorization", "").partition('Token="')[2].rstrip('"')
+        return str(self.headers.get("authorization", "")).partition('Token="')[2].rstrip('"')
 
 
 class Server:
@@ -55,7 +55,7 @@ class Server:
         self.doors = Doors()
         self.faults = Waiting()
         self.service = Service(account, keep)
-        self.admin = Admin(account, self.service, self.doors, self.faults, self._let_go, keep)
+        self.admin = Admin(account, self.service, self.doors, self.faults, let_go=self._let_go, keep=keep)
         self._cleared = asyncio.Event()
 
     def _let_go(self) -> None:
@@ -181,7 +181,8 @@ class Server:
             query = self.service.same(session, request_id) if request_id else None
             if query is None:
                 parameters = {str(name).upper(): value for name, value in (asked.get("parameters") or {}).items()}
-                query = self.service.begin(session, request_id, text, parameters, asked.get("bindings"), fault)
+                bindings = asked.get("bindings")
+                query = self.service.begin(session, request_id, text, parameters=parameters, bindings=bindings, fault=fault)
             if asked.get("asyncExec"):
                 return 200, _in_progress(query, "333334", "Asynchronous execution in progress.")
             return 200, await self._outcome(query)
@@ -196,7 +197,7 @@ class Server:
         if query.ms is None:
             return _in_progress(query, "333333", "Query execution in progress.")
         if query.refused is not None:
-            return _refused(query, query.refused)
+            return _failure(query.refused, query.id)
         return _success(_data(query, query.result or Result([])))
 
     async def _poll(self, request: Request) -> tuple[int, Any]:
@@ -206,7 +207,7 @@ class Server:
             return 200, _session_error(refused)
         query = self.service.by_id.get(request.path.split("/")[2])
         if query is None:
-            return 200, _failure("000709", "02000", f"Statement {request.path.split('/')[2]} not found", None)
+            return 200, _failure(Refused("000709", "02000", f"Statement {request.path.split('/')[2]} not found"), None)
         return 200, await self._outcome(query)
 
     async def _other(self, request: Request) -> tuple[int, Any]:
@@ -258,28 +259,24 @@ def _success(data: Any) -> dict[str, Any]:
     return {"data": data, "code": None, "message": None, "success": True}
 
 
-def _failure(code: str, sqlstate: str, message: str, query_id: str | None, line: int = -1, position: int = -1) -> dict[str, Any]:
+def _failure(refused: Refused, query_id: str | None) -> dict[str, Any]:
     data = {
         "internalError": False,
         "unredactedFromSecureObject": False,
-        "errorCode": code,
+        "errorCode": refused.code,
         "age": 0,
-        "sqlState": sqlstate,
+        "sqlState": refused.sqlstate,
         "queryId": query_id,
-        "line": line,
-        "pos": position,
+        "line": refused.line,
+        "pos": refused.position,
         "type": "COMPILATION",
     }
-    return {"data": data, "code": code, "message": message, "success": False, "headers": None}
+    return {"data": data, "code": refused.code, "message": refused.message, "success": False, "headers": None}
 
 
 def _session_error(refused: Refused) -> dict[str, Any]:
     data = {"nextAction": "RETRY_LOGIN"}
     return {"data": data, "code": refused.code, "message": refused.message, "success": False, "headers": None}
-
-
-def _refused(query: Query, refused: Refused) -> dict[str, Any]:
-    return _failure(refused.code, refused.sqlstate, refused.message, query.id, refused.line, refused.position)
 
 
 def _in_progress(query: Query, code: str, message: str) -> dict[str, Any]:

@@ -165,6 +165,7 @@ class Service:
         session: Session,
         request_id: str,
         text: str,
+        *,
         parameters: dict[str, Any],
         bindings: Bindings | None,
         fault: Fault | None,
@@ -194,7 +195,7 @@ class Service:
             query.refused = errors.cancelled() if query.cancelled else refused
         except asyncio.CancelledError:
             query.refused = errors.cancelled()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear of it
+        except Exception as error:
             query.refused = errors.internal(f"{type(error).__name__}: {error}")
             raise
         finally:
@@ -212,7 +213,7 @@ class Service:
         if fault and fault.kind == "error":
             raise Refused(fault.code, fault.sqlstate, fault.message)
         wanted = int(parameters.get("MULTI_STATEMENT_COUNT", self.account.parameter(query.session, "MULTI_STATEMENT_COUNT")))
-        statements = self.account.statements(query.session, query.text, wanted)
+        statements = self.account.statements(query.text, wanted)
         if len(statements) == 1:
             return await self._one(query, statements[0], bindings, timeout_s)
         for tokens in statements:

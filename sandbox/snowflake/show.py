@@ -1,45 +1,37 @@
-"""SHOW and DESCRIBE: what the account tells about its objects, in the vendor's columns."""
+"""SHOW: what the account tells about its objects, in the vendor's columns."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sandbox.snowflake import errors, results
-from sandbox.snowflake.catalog import Column, Database, Policy, Role, Schema, Securable, Table, Tag, User, full_name
+from sandbox.snowflake import results, show_grants
+from sandbox.snowflake.catalog import Column, Database, Schema, Table, full_name
 from sandbox.snowflake.context import Context
-from sandbox.snowflake.lexer import shown
-from sandbox.snowflake.nodes import Describe, Show
-from sandbox.snowflake.results import Result
-from sandbox.snowflake.roles import kind_of
+from sandbox.snowflake.nodes import Show
+from sandbox.snowflake.results import Result, head
 from sandbox.snowflake.session import DEFAULTS
-from sandbox.snowflake.types import NUMBER, TEXT, TIMESTAMP_LTZ, SqlType
+from sandbox.snowflake.types import SqlType
 
 Cells = Sequence[Any]
 KIND = {"MASKING": "MASKING_POLICY", "ROW_ACCESS": "ROW_ACCESS_POLICY"}
 
 
-def _head(text: str) -> list[tuple[str, SqlType]]:
-    words = {"n": NUMBER, "t": TIMESTAMP_LTZ}
-    named = [item.partition(":") for item in text.replace(",", "").split()]
-    return [(name.replace("~", " "), words.get(kind, TEXT)) for name, _, kind in named]
-
-
 def show(context: Context, node: Show) -> Result:
     """Only what the session may see. `LIKE` ignores case, as the vendor's does."""
     if node.kind.startswith("GRANTS"):
-        head, rows = _GRANTS, list(_grants(context, node))
+        names, found = show_grants.HEAD, list(show_grants.rows(context, node))
     elif node.kind == "PARAMETERS":
-        head, rows = _PARAMETERS, list(_parameters(context, node))
+        names, found = _PARAMETERS, list(_parameters(context, node))
     else:
-        head, listed = _LISTS[node.kind]
-        rows = list(listed(context, node))
-    place = next((at for at, (name, _) in enumerate(head) if name == _NAME.get(node.kind, "name")), None)
+        names, listed = _LISTS[node.kind]
+        found = list(listed(context, node))
+    place = next((at for at, (name, _) in enumerate(names) if name == _NAME.get(node.kind, "name")), None)
     if node.like is not None and place is not None:
         pattern = _like(node.like)
-        rows = [row for row in rows if pattern.fullmatch(row[place])]
+        found = [row for row in found if pattern.fullmatch(row[place])]
     if node.starts_with is not None and place is not None:
-        rows = [row for row in rows if str(row[place]).startswith(node.starts_with)]
-    return Result(head, rows[: node.limit], results.SHOW)
+        found = [row for row in found if str(row[place]).startswith(node.starts_with)]
+    return Result(names, found[: node.limit], results.SHOW)
 
 
 _NAME = {"COLUMNS": "column_name", "PARAMETERS": "key"}
@@ -62,7 +54,8 @@ def _roles(context: Context, _: Show) -> Iterator[Cells]:
         users = sum(role.name in user.roles for user in context.catalog.users.values())
         above = sum(role.name in other.granted for other in context.catalog.roles.values())
         yield (
-            role.created_at, role.name, _yes(False), _yes(role.name == context.session.role), _yes(role.name in context.access.roles),
+            role.created_at, role.name, _yes(False), _yes(role.name == context.session.role),
+            _yes(role.name in context.access.roles),
             users, above, len(role.granted), role.owner, role.comment,
         )  # fmt: skip
 
@@ -84,8 +77,8 @@ def _warehouses(context: Context, _: Show) -> Iterator[Cells]:
         if context.access.sees(each):
             state = "SUSPENDED" if each.suspended else "STARTED"
             yield (
-                each.name, state, "STANDARD", each.size, _yes(False), _yes(each.name == context.session.warehouse), "true" if each.auto_resume
-                else "false", each.created_at, each.owner, each.comment,
+                each.name, state, "STANDARD", each.size, _yes(False), _yes(each.name == context.session.warehouse), "true"
+                if each.auto_resume                 else "false", each.created_at, each.owner, each.comment,
             )  # fmt: skip
 
 
@@ -208,42 +201,44 @@ def _tags(context: Context, node: Show) -> Iterator[Cells]:
                 yield (tag.created_at, *names, tag.owner, tag.comment, values, "ROLE")
 
 
-_POLICY_HEAD = _head("created_on:t name database_name schema_name kind owner comment owner_role_type options")
+_POLICY_HEAD = head("created_on:t name database_name schema_name kind owner comment owner_role_type options")
 _LISTS: dict[str, tuple[list[tuple[str, SqlType]], Callable[[Context, Show], Iterator[Cells]]]] = {
     "ROLES": (
-        _head(
-            "created_on:t name is_default is_current is_inherited assigned_to_users:n granted_to_roles:n granted_roles:n owner comment"
+        head(
+            "created_on:t name is_default is_current is_inherited assigned_to_users:n granted_to_roles:n granted_roles:n owner "
+            "comment"
         ),
         _roles,
     ),
     "USERS": (
-        _head(
-            "name created_on:t login_name default_warehouse default_role default_secondary_roles type owner comment has_rsa_public_key"
+        head(
+            "name created_on:t login_name default_warehouse default_role default_secondary_roles type owner comment "
+            "has_rsa_public_key"
         ),
         _users,
     ),
-    "WAREHOUSES": (_head("name state type size is_default is_current auto_resume created_on:t owner comment"), _warehouses),
-    "DATABASES": (_head("created_on:t name is_default is_current origin owner comment options retention_time"), _databases),
-    "SCHEMAS": (_head("created_on:t name is_default is_current database_name owner comment options retention_time"), _schemas),
+    "WAREHOUSES": (head("name state type size is_default is_current auto_resume created_on:t owner comment"), _warehouses),
+    "DATABASES": (head("created_on:t name is_default is_current origin owner comment options retention_time"), _databases),
+    "SCHEMAS": (head("created_on:t name is_default is_current database_name owner comment options retention_time"), _schemas),
     "TABLES": (
-        _head("created_on:t name database_name schema_name kind comment cluster_by rows:n bytes:n owner retention_time"),
+        head("created_on:t name database_name schema_name kind comment cluster_by rows:n bytes:n owner retention_time"),
         _tables,
     ),
-    "VIEWS": (_head("created_on:t name database_name schema_name owner comment text is_secure is_materialized"), _views),
+    "VIEWS": (head("created_on:t name database_name schema_name owner comment text is_secure is_materialized"), _views),
     "COLUMNS": (
-        _head("table_name schema_name column_name data_type null? default kind expression comment database_name autoincrement"),
+        head("table_name schema_name column_name data_type null? default kind expression comment database_name autoincrement"),
         _columns,
     ),
     "MASKING POLICIES": (_POLICY_HEAD, _policies("MASKING")),
     "ROW ACCESS POLICIES": (_POLICY_HEAD, _policies("ROW_ACCESS")),
-    "TAGS": (_head("created_on:t name database_name schema_name owner comment allowed_values owner_role_type"), _tags),
+    "TAGS": (head("created_on:t name database_name schema_name owner comment allowed_values owner_role_type"), _tags),
 }
 
 
 # Parameters
 
 
-_PARAMETERS = _head("key value default level description type")
+_PARAMETERS = head("key value default level description type")
 
 
 def _parameters(context: Context, node: Show) -> Iterator[Cells]:
@@ -258,140 +253,3 @@ def _parameters(context: Context, node: Show) -> Iterator[Cells]:
         level, value = found[-1] if found else ("", default)
         kind = "BOOLEAN" if default in ("true", "false") else "NUMBER" if default.isdecimal() else "STRING"
         yield (key, value, default, level, "", kind)
-
-
-# Grants
-
-
-_GRANTS = _head("created_on:t privilege granted_on name granted_to grantee_name grant_option granted_by")
-
-
-def _grants(context: Context, node: Show) -> Iterator[Cells]:
-    if node.kind == "GRANTS TO USER":
-        name = node.path[0] if node.path else context.session.user
-        user = context.catalog.users.get(name)
-        if user is None:
-            raise errors.not_there("User", shown(name))
-        for role in sorted(user.roles):
-            yield (user.created_at, "USAGE", "ROLE", role, "USER", name, "false", "")
-    elif node.kind == "GRANTS OF ROLE":
-        yield from _holders(context, node.path[0])
-    elif node.kind == "GRANTS TO ROLE":
-        yield from _held(context, node.path[0])
-    elif node.within == "ACCOUNT":
-        for privilege, roles in context.catalog.grants.items():
-            for role in sorted(roles):
-                yield (context.now, privilege, "ACCOUNT", context.settings.name, "ROLE", role, "false", "")
-    else:
-        thing = context.securable(node.within or "", node.path)
-        yield from (row for _, row in _on(thing))
-
-
-def _role(context: Context, name: str) -> Role:
-    role = context.catalog.roles.get(name)
-    if role is None:
-        raise errors.not_there("Role", shown(name))
-    return role
-
-
-def _holders(context: Context, name: str) -> Iterator[Cells]:
-    role = _role(context, name)
-    for other in context.catalog.roles.values():
-        if name in other.granted:
-            yield (role.created_at, "USAGE", "ROLE", name, "ROLE", other.name, "false", role.owner)
-    for user in context.catalog.users.values():
-        if name in user.roles:
-            yield (role.created_at, "USAGE", "ROLE", name, "USER", user.name, "false", role.owner)
-
-
-def _held(context: Context, name: str) -> Iterator[Cells]:
-    role = _role(context, name)
-    for inherited in sorted(role.granted):
-        yield (role.created_at, "USAGE", "ROLE", inherited, "ROLE", name, "false", role.owner)
-    for privilege, roles in context.catalog.grants.items():
-        if name in roles:
-            yield (context.now, privilege, "ACCOUNT", context.settings.name, "ROLE", name, "false", "")
-    for thing in _all(context):
-        yield from (row for holder, row in _on(thing) if holder == name)
-
-
-def _all(context: Context) -> Iterator[Securable]:
-    catalog = context.catalog
-    yield from (*catalog.warehouses.values(), *catalog.roles.values(), *catalog.users.values(), *catalog.databases.values())
-    for database in catalog.databases.values():
-        for schema in database.schemas.values():
-            yield schema
-            yield from (*schema.tables.values(), *schema.masking_policies.values(), *schema.row_access_policies.values())
-            yield from schema.tag_by_name.values()
-
-
-def _on(thing: Securable) -> Iterator[tuple[str, Cells]]:
-    kind = kind_of(thing).upper().replace(" ", "_")
-    if isinstance(thing, Table | Policy | Tag):
-        name = ".".join(map(shown, full_name(thing)))
-    elif isinstance(thing, Schema):
-        name = f"{shown(thing.database.name)}.{shown(thing.name)}"
-    else:
-        name = shown(thing.name)
-    if thing.owner:
-        yield thing.owner, (thing.created_at, "OWNERSHIP", kind, name, "ROLE", thing.owner, "true", thing.owner)
-    for privilege, roles in thing.grants.items():
-        for role in sorted(roles):
-            yield role, (thing.created_at, privilege, kind, name, "ROLE", role, "false", thing.owner)
-
-
-# DESCRIBE
-
-
-_TABLE_HEAD = _head(
-    "name type kind null? default primary~key unique~key check expression comment policy~name privacy~domain schema_evolution_record"
-)
-_POLICY_DESCRIBED = _head("name signature return_type body")
-
-
-def describe(context: Context, node: Describe) -> Result:
-    """Masks by tags are not shown for a table: `policy name` tells of direct ones only."""
-    if node.kind in ("TABLE", "VIEW"):
-        table = context.table(node.path, node.kind.capitalize())
-        if table.kind != node.kind:
-            raise errors.not_there(node.kind.capitalize(), context.full(node.path))
-        return Result(_TABLE_HEAD, [_described(column) for column in table.columns.values()], results.SHOW)
-    if node.kind in ("MASKING POLICY", "ROW ACCESS POLICY"):
-        policy = context.policy(node.kind.removesuffix(" POLICY").replace(" ", "_"), node.path)
-        signature = "(" + ", ".join(f"{shown(name)} {kind}" for name, kind in policy.signature) + ")"
-        return Result(_POLICY_DESCRIBED, [(policy.name, signature, str(policy.returns), policy.body)], results.SHOW)
-    thing = context.securable(node.kind, node.path)
-    if not context.access.sees(thing):
-        raise errors.not_there(node.kind.capitalize(), shown(node.path[-1]))
-    if isinstance(thing, User):
-        rows = [("NAME", thing.name), ("LOGIN_NAME", thing.login_name), *thing.properties.items()]
-        return Result(_head("property value"), rows, results.SHOW)
-    if isinstance(thing, Database):
-        return Result(
-            _head("created_on:t name kind"), [(each.created_at, each.name, "SCHEMA") for each in thing.schemas.values()]
-        )
-    if isinstance(thing, Schema):
-        return Result(
-            _head("created_on:t name kind"), [(each.created_at, each.name, each.kind) for each in thing.tables.values()]
-        )
-    raise errors.unsupported(f"DESCRIBE {node.kind}")
-
-
-def _described(column: Column) -> Cells:
-    policy = ".".join(map(shown, full_name(column.mask.policy))) if column.mask else None
-    null = "Y" if column.nullable else "N"
-    return (
-        column.name,
-        str(column.type),
-        "COLUMN",
-        null,
-        column.default,
-        "N",
-        "N",
-        None,
-        None,
-        column.comment or None,
-        policy,
-        None,
-        None,
-    )

@@ -20,7 +20,7 @@ def parse(tokens: Sequence[Token], source: str, *, ignore_case: bool = False) ->
             statement = grammar(cursor)
             cursor.end()
             return statement
-    cursor.fail()
+    raise cursor.failure()
 
 
 def _create(cursor: Cursor) -> Statement:

@@ -7,7 +7,7 @@ because DuckDB takes `"Id"` and `"ID"` for the same; and every relation by a com
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from sqlglot import exp
 from sqlglot.errors import OptimizeError
@@ -78,7 +78,7 @@ class Planned:
     columns: list[tuple[str, Any]]
 
 
-Find = Callable[[exp.Expression], Relation]
+Find = Callable[[exp.Expr], Relation]
 
 
 def plan_query(query: exp.Query, find: Find, plan: Plan, dialect: str) -> Planned:
@@ -88,7 +88,7 @@ def plan_query(query: exp.Query, find: Find, plan: Plan, dialect: str) -> Planne
     """
     names = _name_outputs(query, dialect)
     relation_by_name = _place_relations(query, find)
-    columns = {name: dict.fromkeys(found.columns, "VARCHAR") for name, found in relation_by_name.items()}
+    columns: dict[str, object] = {name: dict.fromkeys(found.columns, "VARCHAR") for name, found in relation_by_name.items()}
     schema = MappingSchema(columns, dialect=dialect, normalize=False)
     try:
         qualified = qualify(query, schema=schema, dialect=dialect, validate_qualify_columns=False, quote_identifiers=False)
@@ -96,18 +96,18 @@ def plan_query(query: exp.Query, find: Find, plan: Plan, dialect: str) -> Planne
         raise _unresolved(error) from error
     scopes = traverse_scope(qualified)
     used, origins = _check(scopes, relation_by_name)
-    outputs = _outputs(qualified, scopes, origins, names)
+    outputs = _outputs(qualified, origins, names)
     renamed: dict[str, str] = {}
     _rename(qualified, renamed, relation_by_name)
     for name, found in relation_by_name.items():
         wanted = {column: renamed[column] for column in found.columns if column in used[name]}
         _place(qualified, name, plan.add(found.write(wanted)))
-    return Planned(cast(exp.Query, qualified), outputs)
+    return Planned(qualified, outputs)
 
 
 def _name_outputs(query: exp.Query, dialect: str) -> list[str | None]:
     """Give each unnamed expression of the result the name that its text is. None stands for a star."""
-    first: exp.Expression = query
+    first: exp.Expr = query
     while isinstance(first, exp.SetOperation | exp.Subquery):
         first = first.this
     for item in list(first.expressions):
@@ -132,7 +132,7 @@ def _place_relations(query: exp.Query, find: Find) -> dict[str, Relation]:
     return found
 
 
-def _reference(source: exp.Expression, alias: str, name: str) -> exp.Table:
+def _reference(source: exp.Expr, alias: str, name: str) -> exp.Table:
     given = source.args.get("alias")
     as_alias = given.copy() if given and given.this else exp.TableAlias(this=exp.to_identifier(alias, quoted=True))
     table = exp.Table(this=exp.to_identifier(name, quoted=True), alias=as_alias)
@@ -169,13 +169,13 @@ def _check(scopes: list[Scope], relations: Mapping[str, Relation]) -> tuple[dict
     return used, origins
 
 
-def _source(scope: Scope, column: exp.Column) -> exp.Expression | Scope:
+def _source(scope: Scope, column: exp.Column) -> exp.Expr | Scope:
     if not column.table:
         raise Unresolved("missing", column.sql(dialect="snowflake"))
     at: Scope | None = scope
     while at is not None:
         if column.table in at.sources:
-            found: exp.Expression | Scope = at.sources[column.table]
+            found: exp.Expr | Scope = at.sources[column.table]
             return found
         at = at.parent
     raise Unresolved("missing", column.sql(dialect="snowflake"))
@@ -193,10 +193,8 @@ def _origin_in(scope: Scope, name: str, origins: Mapping[int, Any]) -> Any:
     return None
 
 
-def _outputs(
-    query: exp.Expression, scopes: list[Scope], origins: Mapping[int, Any], names: list[str | None]
-) -> list[tuple[str, Any]]:
-    selects = scopes[-1].expression.selects if isinstance(query, exp.Select) else query.selects
+def _outputs(query: exp.Query, origins: Mapping[int, Any], names: list[str | None]) -> list[tuple[str, Any]]:
+    selects = query.selects
     plain = isinstance(query, exp.Select)
     given = names if None not in names and len(names) == len(selects) else [None] * len(selects)
     return [
@@ -205,7 +203,7 @@ def _outputs(
     ]
 
 
-def _rename(query: exp.Expression, renamed: dict[str, str], relations: Mapping[str, Relation]) -> None:
+def _rename(query: exp.Expr, renamed: dict[str, str], relations: Mapping[str, Relation]) -> None:
     placed = {id(table.this) for table in query.find_all(exp.Table) if table.name in relations and table.args.get("alias")}
     for identifier in query.find_all(exp.Identifier):
         if id(identifier) not in placed:
@@ -213,7 +211,7 @@ def _rename(query: exp.Expression, renamed: dict[str, str], relations: Mapping[s
             identifier.set("quoted", True)
 
 
-def _place(query: exp.Expression, name: str, relation: str) -> None:
+def _place(query: exp.Expr, name: str, relation: str) -> None:
     for table in query.find_all(exp.Table):
         if table.name == name:
             table.set("this", exp.to_identifier(relation))
