@@ -1,4 +1,4 @@
-"""The Monte Carlo stand-in as a process, and a receiver that its webhooks can reach."""
+"""The stand-ins as processes: Monte Carlo with a receiver that its webhooks can reach, and Snowflake."""
 
 import json
 import os
@@ -122,3 +122,115 @@ def monte_carlo(process: httpx.Client, receiver: Receiver) -> MonteCarlo:
     stand_in.post("/sandbox/reset")
     stand_in.patch("/sandbox/webhooks", {"url": receiver.url})
     return stand_in
+
+
+@dataclass(frozen=True)
+class Snowflake:
+    """Snowflake's stand-in: the admin door over HTTP, and connections with the vendor's connector."""
+
+    http: httpx.Client
+    port: int
+    opened: list[Any] = field(default_factory=list)
+
+    def sql(self, text: str, **how: Any) -> list[list[Any]]:
+        """The rows of the last of these statements, run as ACCOUNTADMIN with all rights unless `how` says otherwise."""
+        answer = self.http.post("/sandbox/sql", json={"sql": text, **how})
+        assert answer.is_success, answer.text
+        rows: list[list[Any]] = answer.json()["rows"]
+        return rows
+
+    def fault(self, **spec: Any) -> None:
+        assert self.http.post("/sandbox/faults", json=spec).is_success
+
+    def settings(self, **changed: Any) -> None:
+        answer = self.http.patch("/sandbox/settings", json=changed)
+        assert answer.is_success, answer.text
+
+    def queries(self, match: str = "") -> list[dict[str, Any]]:
+        """The log of statements, oldest first."""
+        found: list[dict[str, Any]] = self.http.get("/sandbox/queries", params={"match": match}).json()
+        return found
+
+    def connect(self, user: str = "LILY_SVC", role: str = "LILY", **how: Any) -> Any:
+        """A connection, by password unless `how` says otherwise. It is closed at the end of the test."""
+        import snowflake.connector
+
+        given = {
+            "account": "org-acct",
+            "user": user,
+            "role": role,
+            "host": "127.0.0.1",
+            "port": self.port,
+            "protocol": "http",
+            "warehouse": "WH",
+            "secondary_roles": "NONE",
+            "enable_server_session_keep_alive_auto_detection": False,
+            "login_timeout": 10,
+            "retry_timeout": 10,
+            "retry_max_attempts": 1,
+            **({} if "authenticator" in how else {"password": "pw"}),
+            **how,
+        }
+        connection = snowflake.connector.connect(**given)
+        self.opened.append(connection)
+        return connection
+
+    def reader(self, role: str, **how: Any) -> Any:
+        """A cursor of somebody who holds this role and no other."""
+        self.sql(
+            f'CREATE USER IF NOT EXISTS "U_{role}" PASSWORD = \'pw\' DEFAULT_SECONDARY_ROLES = (); GRANT ROLE "{role}" TO USER "U_{role}"'
+        )
+        return self.connect(f"U_{role}", f'"{role}"', **how).cursor()
+
+
+@pytest.fixture(scope="session")
+def snowflake_process() -> Iterator[Snowflake]:
+    from tests.servers import free_port, running, sandbox
+
+    port = free_port()
+    with running(sandbox("snowflake", "--port", str(port)), port, path="/healthz"):
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            yield Snowflake(http, port)
+
+
+WORLD = """
+CREATE ROLE LILY; CREATE ROLE PII; CREATE ROLE ANALYST; CREATE ROLE BOSS; GRANT ROLE PII TO ROLE BOSS;
+CREATE USER LILY_SVC PASSWORD = 'pw' DEFAULT_ROLE = LILY; GRANT ROLE LILY TO USER LILY_SVC;
+CREATE WAREHOUSE WH;
+CREATE DATABASE GOV; CREATE SCHEMA GOV.LILY;
+CREATE DATABASE DB; CREATE SCHEMA DB.S;
+CREATE TABLE DB.S.T (ID INT, EMAIL VARCHAR(40), NAME VARCHAR, AMOUNT NUMBER(10,2), BORN DATE);
+INSERT INTO DB.S.T VALUES (1, 'ann@x.org', 'Ann', 1.5, '1990-05-06'), (2, 'bob@y.org', NULL, 22.75, '1985-01-31');
+GRANT USAGE ON DATABASE GOV TO ROLE LILY;
+GRANT USAGE, CREATE MASKING POLICY, CREATE ROW ACCESS POLICY, CREATE TAG, CREATE TABLE ON SCHEMA GOV.LILY TO ROLE LILY;
+GRANT APPLY MASKING POLICY, APPLY ROW ACCESS POLICY, APPLY TAG ON ACCOUNT TO ROLE LILY;
+GRANT USAGE ON DATABASE DB TO ROLE LILY; GRANT USAGE ON SCHEMA DB.S TO ROLE LILY;
+GRANT USAGE ON DATABASE DB TO ROLE PUBLIC; GRANT USAGE ON SCHEMA DB.S TO ROLE PUBLIC; GRANT SELECT ON TABLE DB.S.T TO ROLE PUBLIC;
+GRANT USAGE ON WAREHOUSE WH TO ROLE PUBLIC
+"""
+
+
+@pytest.fixture
+def snowflake(snowflake_process: Snowflake) -> Iterator[Snowflake]:
+    """The stand-in with a small world: table DB.S.T that everyone may read, and a role LILY that may govern it but not read it."""
+    assert snowflake_process.http.post("/sandbox/reset").is_success
+    snowflake_process.sql(WORLD)
+    yield snowflake_process
+    for connection in snowflake_process.opened:
+        connection.close()
+    snowflake_process.opened.clear()
+
+
+@pytest.fixture
+def lily(snowflake: Snowflake) -> Any:
+    """A cursor of the role LILY."""
+    return snowflake.connect().cursor()
+
+
+def refusal(cursor: Any, sql: str, *parameters: Any) -> tuple[int, str]:
+    """Number and SQLSTATE of the error with which this statement must fail."""
+    import snowflake.connector
+
+    with pytest.raises(snowflake.connector.Error) as caught:
+        cursor.execute(sql, *parameters)
+    return caught.value.errno, caught.value.sqlstate
