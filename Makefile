@@ -32,7 +32,7 @@ define virtualenv
 	@$(PYTHON) -m sandbox.virtualenv $(1) $(2) --locks .lily
 endef
 
-.PHONY: help run demo test lint bench bench-quick chaos openapi lock clean virtualenv virtualenv-sandbox virtualenv-bench
+.PHONY: help run demo test lint bench bench-quick chaos hardship openapi lock clean virtualenv virtualenv-sandbox virtualenv-bench
 
 ##@ Use
 help: ## Show this list
@@ -68,6 +68,15 @@ bench-quick: virtualenv virtualenv-sandbox virtualenv-bench ## The same, coarser
 
 chaos: virtualenv virtualenv-sandbox virtualenv-bench ## Kill, flush and stop everything in turn under load; is anything lost? Two minutes
 	@exec $(BIN)/python -m benchmarks.chaos
+
+hardship: virtualenv virtualenv-sandbox virtualenv-bench ## Restarts, attacks, outages, a backlog, 100,000 events: half an hour
+	@failed=; \
+	for trial in restart attack outages backlog memory; do \
+		printf '\n== %s\n' "$$trial"; \
+		$(BIN)/python -m "benchmarks.$$trial" || failed="$$failed, $$trial"; \
+	done; \
+	if [ -n "$$failed" ]; then printf '\n== promises broken or not to be tried: %s\n' "$${failed#, }"; exit 1; fi; \
+	printf '\n== all promises kept\n'
 
 openapi: virtualenv ## Make docs/openapi.yaml and docs/configuration.md from the code
 	@mkdir -p docs .lily
