@@ -119,12 +119,12 @@ class Loop:
 class Threads:
     """Answers requests, first come, first served. In the place of waitress' dispatcher, at a third of its cost."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, name: str) -> None:
         self._tasks: SimpleQueue[Any] = SimpleQueue()
         self._came_at: deque[float] = deque()
         self._count = count
         for number in range(count):
-            threading.Thread(target=self._run, name=f"web-{number}", daemon=True).start()
+            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True).start()
 
     def add_task(self, task: Any) -> None:
         self._came_at.append(time.monotonic())

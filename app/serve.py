@@ -23,6 +23,7 @@ IN_MEMORY_BYTES_MAX = 64 * 1024  # of a body that is arriving; more goes to a fi
 KEEP_ALIVE_S = 75  # longer than load balancers keep a connection (60 s): the side that sends must be the one that closes
 LEAVING_S = 8.0  # for requests that are in work
 LEAVING_IDLE_S = 2.0  # for keep-alive clients that may be about to send one
+NICE = 5  # where web shares a machine with workers, they come first: taking in ever more than is worked off helps nobody
 SPARE_DESCRIPTORS = 512  # for temporary files, AWS, Redis, libraries
 
 log = logs.get(__name__)
@@ -83,7 +84,6 @@ def make_server(app: Any, listener: socket.socket, config: Settings, connections
     from waitress.adjustments import Adjustments
 
     from app.bodies import BYTES_MAX
-    from app.loop import Threads
     from app.wire import Server
 
     adjustments = Adjustments(
@@ -102,11 +102,12 @@ def make_server(app: Any, listener: socket.socket, config: Settings, connections
         server_name="lily",
     )
     information = (listener.family, listener.type, listener.proto, listener.getsockname())
-    return Server(app, listener, Threads(config.web.threads), adjustments, information)
+    return Server(app, listener, config.web.threads, adjustments, information)
 
 
 def run(server: Any) -> None:
     """Serve until SIGTERM or SIGINT, then leave. A second signal ends the process at once."""
+    os.nice(NICE)
     asked: list[int] = []
 
     def ask(number: int, _: FrameType | None) -> None:

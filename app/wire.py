@@ -33,7 +33,8 @@ LINGER_BYTES_MAX = 16 * 2**20
 DETAIL_CHARACTERS_MAX = 200
 WAITED_MAX_S = 0.5  # for a thread; from then on, deliveries are refused at once rather than answered ever later
 RETRY_AFTER_S = (1, 4)  # spread, so that refused senders do not come back all at once
-DELIVERIES = "/webhooks/"  # people and probes still get their answer
+DELIVERIES = "/webhooks/"  # they have threads of their own, so that no slow query of the API holds them up
+DELIVERY_THREADS = 6  # of which at most 4 write a group; the others only compute, so more would only queue for the interpreter
 
 log = logs.get(__name__)
 
@@ -280,15 +281,16 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     channel_class = Channel
     leaving = False
 
-    def __init__(self, app: Any, listener: socket.socket, threads: Threads, adjustments: Any, information: Any) -> None:
+    def __init__(self, app: Any, listener: socket.socket, threads: int, adjustments: Any, information: Any) -> None:
         connections: dict[int, Any] = {}
+        self.deliveries = Threads(DELIVERY_THREADS, "delivery")
         self.loop = Loop(connections)
         self._refused: deque[Channel] = deque()
         super().__init__(
             parking(app),
             map=connections,
             _sock=listener,
-            dispatcher=threads,
+            dispatcher=Threads(threads, "api"),
             adj=adjustments,
             sockinfo=information,
             bind_socket=False,
@@ -308,14 +310,16 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.loop.wake()
 
     def add_task(self, channel: Channel) -> None:
-        """Let a thread answer, unless those before have waited too long already: then this loop refuses."""
+        """Let a thread answer; a delivery is refused by this loop where those before have waited too long already."""
         request = channel.requests[0]
-        if request.error or not request.path.startswith(DELIVERIES) or self.task_dispatcher.waited_s() < WAITED_MAX_S:
-            super().add_task(channel)
-            return
-        request.error = Overloaded("")
-        self._refused.append(channel)
-        self.loop.attend(channel)
+        if request.error or not request.path.startswith(DELIVERIES):
+            self.task_dispatcher.add_task(channel)
+        elif self.deliveries.waited_s() < WAITED_MAX_S:
+            self.deliveries.add_task(channel)
+        else:
+            request.error = Overloaded("")
+            self._refused.append(channel)
+            self.loop.attend(channel)
 
     def maintenance(self, now: float) -> None:  # main thread
         super().maintenance(now)

@@ -7,7 +7,7 @@ Every step is safe to repeat once it has happened; where a target would refuse t
 exist`), the connector reads back and the next plan goes on from there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lily.domain.branches import MaskSpec
 from lily.domain.inventory import TableId, TableKind
@@ -213,3 +213,15 @@ SharedStep = (
     | CreateRowPolicy | ChangeRowPolicy | NoteRowPolicy | DropRowPolicy
     | CreateTag | DropTag
 )  # fmt: skip
+
+
+def apart(step: Step) -> tuple[Step, ...]:
+    """The same as one step per column, for when a target refuses a step on several: then only the culprit is left out."""
+    if isinstance(step, AttachMasks):
+        return tuple(replace(step, attachments=(one,)) for one in step.attachments)
+    if isinstance(step, DetachMasks):
+        return tuple(replace(step, detachments=(one,)) for one in step.detachments)
+    if isinstance(step, SetTags | UnsetTags):
+        columns = dict.fromkeys(entry.column for entry in step.entries)
+        return tuple(replace(step, entries=tuple(e for e in step.entries if e.column == column)) for column in columns)
+    return (step,)

@@ -81,8 +81,8 @@ class WebSettings:
     threads: int = variable(
         "LILY_WEB_THREADS",
         kinds.whole(1, 1000),
-        "Requests worked on at once. Deliveries that wait together are written together, so fewer than 25 costs throughput.",
-        default="64",
+        "Requests of the API that are worked on at once. Deliveries have threads of their own, and wait without one.",
+        default="16",
     )
     connections_max: int = variable(
         "LILY_WEB_CONNECTIONS_MAX",

@@ -78,6 +78,7 @@ def port(web: Callable[..., None]) -> Iterator[int]:
     for channel in list(server.active_channels.values()):
         channel.handle_close()
     server.task_dispatcher.shutdown()
+    server.deliveries.shutdown()
     server.close()
 
 
