@@ -299,7 +299,7 @@ def change(context: Context, tokens: Sequence[Token]) -> Pending:
         sql = f"DELETE FROM {table.key} WHERE rowid IN (SELECT r FROM ({chosen.sql}) AS s(r))"  # noqa: S608 - internal names
         return Pending(sql, chosen.parameters, _counted("number of rows deleted"), changes=True)
     assigned = [context.column(table, item.this.name) for item in node.expressions]
-    sets = ", ".join(f"{column.key} = s.v{at}" for at, column in enumerate(assigned))
+    sets = ", ".join(f"{column.key} = {_stored(f's.v{at}', column.type)}" for at, column in enumerate(assigned))
     heads = ", ".join(["r", *(f"v{at}" for at in range(len(assigned)))])
     sql = f"UPDATE {table.key} SET {sets} FROM ({chosen.sql}) AS s({heads}) WHERE {table.key}.rowid = s.r"  # noqa: S608
     return Pending(sql, chosen.parameters, _counted("number of rows updated"), changes=True)
@@ -371,8 +371,17 @@ def _insert(context: Context, node: exp.Insert) -> Pending:
             raise errors.Refused("001137", "42601", f"{errors.COMPILATION}Insert value list does not match column list.")
         sql = expressions.duckdb(planned.query)
     keys = ", ".join(column.key for column in columns)
-    statement = f"INSERT INTO {table.key} ({keys}) {plan.sql(sql)}"
+    heads = ", ".join(f"v{at}" for at in range(len(columns)))
+    values = ", ".join(_stored(f"v{at}", column.type) for at, column in enumerate(columns))
+    statement = f"INSERT INTO {table.key} ({keys}) SELECT {values} FROM ({plan.sql(sql)}) AS s({heads})"  # noqa: S608
     return Pending(statement, plan.parameters, _counted("number of rows inserted"), changes=True)
+
+
+def _stored(value: str, kind: SqlType) -> str:
+    """DuckDB knows no lengths, so they are checked here."""
+    if kind.family == "VARCHAR" and kind.size < types.TEXT_MAX:
+        return f"fit_text(CAST({value} AS VARCHAR), {kind.size})"
+    return value
 
 
 def _counted(words: str) -> Callable[[Rows], Result]:

@@ -177,10 +177,10 @@ class Snowflake:
 
     def reader(self, role: str, **how: Any) -> Any:
         """A cursor of somebody who holds this role and no other."""
-        self.sql(
-            f'CREATE USER IF NOT EXISTS "U_{role}" PASSWORD = \'pw\' DEFAULT_SECONDARY_ROLES = (); GRANT ROLE "{role}" TO USER "U_{role}"'
-        )
-        return self.connect(f"U_{role}", f'"{role}"', **how).cursor()
+        user = f"U_{role.encode().hex()}"  # login names ignore case
+        self.sql(f"CREATE USER IF NOT EXISTS {user} PASSWORD = 'pw' DEFAULT_SECONDARY_ROLES = ()")
+        self.sql(f'GRANT ROLE "{role}" TO USER {user}')
+        return self.connect(user, f'"{role}"', **how).cursor()
 
 
 @pytest.fixture(scope="session")
@@ -188,9 +188,9 @@ def snowflake_process() -> Iterator[Snowflake]:
     from tests.servers import free_port, running, sandbox
 
     port = free_port()
-    with running(sandbox("snowflake", "--port", str(port)), port, path="/healthz"):
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
-            yield Snowflake(http, port)
+    command = sandbox("snowflake", "--port", str(port))
+    with running(command, port, path="/healthz"), httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+        yield Snowflake(http, port)
 
 
 WORLD = """
@@ -212,7 +212,7 @@ GRANT USAGE ON WAREHOUSE WH TO ROLE PUBLIC
 
 @pytest.fixture
 def snowflake(snowflake_process: Snowflake) -> Iterator[Snowflake]:
-    """The stand-in with a small world: table DB.S.T that everyone may read, and a role LILY that may govern it but not read it."""
+    """The stand-in with a small world: a table that everyone may read, and a role LILY that may govern it."""
     assert snowflake_process.http.post("/sandbox/reset").is_success
     snowflake_process.sql(WORLD)
     yield snowflake_process
