@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from benchmarks.run import BENCH_PYTHON, Plan, run
+from benchmarks.offering import BENCH_PYTHON
+from benchmarks.run import Plan, run
 from benchmarks.system import ROOT, Failed, System, running
 from benchmarks.verify import Run
 
