@@ -176,9 +176,10 @@ class Cursor:
             self.expect(")")
             return path_in(text, self.ignore_case)
         names = [self.name()]
-        while self.accept("."):
+        while self.sees("."):
             if len(names) == parts_max:
                 self.fail()
+            self.expect(".")
             names.append(self.name())
         return tuple(names)
 

@@ -157,7 +157,7 @@ def _check(scopes: list[Scope], relations: Mapping[str, Relation]) -> tuple[dict
     origins: dict[int, Any] = {}
     for scope in scopes:
         for column in scope.columns:
-            source = _source(scope, column)
+            source = _source(scope, column, relations)
             if isinstance(source, exp.Table) and source.name in relations:
                 known = relations[source.name].columns
                 if column.name not in known:
@@ -169,9 +169,11 @@ def _check(scopes: list[Scope], relations: Mapping[str, Relation]) -> tuple[dict
     return used, origins
 
 
-def _source(scope: Scope, column: exp.Column) -> exp.Expr | Scope:
+def _source(scope: Scope, column: exp.Column, relations: Mapping[str, Relation]) -> exp.Expr | Scope:
     if not column.table:
-        raise Unresolved("missing", column.sql(dialect="snowflake"))
+        tables = [each.name for each in scope.sources.values() if isinstance(each, exp.Table)]
+        several = sum(name in relations and column.name in relations[name].columns for name in tables) > 1
+        raise Unresolved("ambiguous", column.name) if several else Unresolved("missing", column.sql(dialect="snowflake"))
     at: Scope | None = scope
     while at is not None:
         if column.table in at.sources:

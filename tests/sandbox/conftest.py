@@ -233,4 +233,4 @@ def refusal(cursor: Any, sql: str, *parameters: Any) -> tuple[int, str]:
 
     with pytest.raises(snowflake.connector.Error) as caught:
         cursor.execute(sql, *parameters)
-    return caught.value.errno, caught.value.sqlstate
+    return caught.value.errno, str(caught.value.sqlstate)

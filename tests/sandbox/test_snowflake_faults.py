@@ -59,7 +59,8 @@ def test_a_dropped_connection_leaves_it_undone_or_done(snowflake: Snowflake, lil
 
 
 @pytest.mark.parametrize(("kind", "done"), [("hang", False), ("hang_after", True)])
-def test_a_request_that_hangs_ends_when_faults_are_cleared(snowflake: Snowflake, lily: Any, kind: str, done: bool) -> None:
+def test_a_request_that_hangs_ends_when_faults_are_cleared(snowflake: Snowflake, kind: str, done: bool) -> None:
+    lily = snowflake.connect(retry_max_attempts=3).cursor()
     snowflake.fault(kind=kind, match="^CREATE TAG")
     with ThreadPoolExecutor() as threads:
         hanging = threads.submit(lily.execute, "CREATE TAG GOV.LILY.A")
