@@ -33,12 +33,16 @@ from sandbox.warehouse.engine import Engine, EngineError
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A statement: done (`result`), or still to be asked of DuckDB (`pending`). `keeps`: it changes the account."""
+    """A statement: done (`result`), or still to be asked of DuckDB (`pending`). `keeps`: it changes the account.
+
+    `waits_s` is how long a warehouse takes first that was suspended.
+    """
 
     text: str
     result: Result | None
     pending: Pending | None
     keeps: bool
+    waits_s: float = 0.0
 
 
 class Account:
@@ -48,6 +52,7 @@ class Account:
         self.settings = settings or Settings()
         self.catalog: Catalog = new_catalog()
         self.engine = Engine()
+        self._waits_s = 0.0
 
     def reset(self) -> None:
         """As on the first day. Queries that run end as if cancelled."""
@@ -90,8 +95,11 @@ class Account:
         if isinstance(node, nodes.Select | nodes.PolicyContext | nodes.ChangeRows):
             listed = rows.listing(context, node.tokens) if isinstance(node, nodes.Select) else None
             if listed is not None:
-                return Started(text, listed, None, keeps=False)
-            return Started(text, None, _ROWS[type(node)](context, node), isinstance(node, nodes.ChangeRows))
+                waits_s, self._waits_s = self._waits_s, 0.0
+                return Started(text, listed, None, keeps=False, waits_s=waits_s)
+            pending = _ROWS[type(node)](context, node)
+            waits_s, self._waits_s = self._waits_s, 0.0
+            return Started(text, None, pending, isinstance(node, nodes.ChangeRows), waits_s)
         result = _RUN[type(node)](context, node)
         keeps = not isinstance(node, nodes.Use | nodes.Show | nodes.Describe | nodes.Nothing)
         session_only = isinstance(node, nodes.AlterContainer) and node.kind == "SESSION"
@@ -128,6 +136,7 @@ class Account:
             if not found.auto_resume:
                 raise errors.no_warehouse()
             found.suspended = False
+            self._waits_s = self.settings.resume_s
 
 
 def _drop(context: Context, node: Drop) -> Result:

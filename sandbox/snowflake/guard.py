@@ -11,7 +11,7 @@ from sandbox.snowflake import errors, expressions, types
 from sandbox.snowflake.catalog import Attached, Column, Policy, Table, Tag
 from sandbox.snowflake.context import Context
 from sandbox.snowflake.expressions import Reader
-from sandbox.snowflake.lexer import shown
+from sandbox.snowflake.lexer import STRING, shown, tokenise
 from sandbox.warehouse.engine import EngineError
 from sandbox.warehouse.planner import Find, Plan, Relation, plan_query
 
@@ -176,6 +176,9 @@ def _with_tags(body: exp.Expr, tags: Mapping[str, str]) -> exp.Expr:
 
 def check_body(context: Context, policy: Policy, find: FindFor) -> None:
     """Raises errors.Refused unless the body can be read, knows only its arguments, and has the type that it must have."""
+    shape = _shape(policy)
+    if shape in _good:
+        return
     reader = Reader("", "PUBLIC", frozenset())
     plan = Plan()
     text = _translated(policy, plan, find(plan, reader), reader, ())
@@ -185,15 +188,33 @@ def check_body(context: Context, policy: Policy, find: FindFor) -> None:
         found = context.engine.ask(plan.sql(f"SELECT typeof({text})"), plan.parameters)
     except EngineError as error:
         raise refusal(error) from error
-    actual = types.from_duckdb(str(found.rows[0][0]))
-    wanted = policy.returns.family
-    if str(found.rows[0][0]) == '"NULL"' or actual.family == wanted:
-        return
-    if {actual.family, wanted} <= {"NUMBER", "FLOAT", "DECFLOAT"}:
-        return
-    if types.DUCKDB.get(actual.family, "") == types.DUCKDB.get(wanted, "?"):
-        return
-    raise errors.policy_types_differ()
+    if not _is_of(str(found.rows[0][0]), policy.returns.family):
+        raise errors.policy_types_differ()
+    if shape is not None and len(_good) < _KEPT_MAX:
+        _good.add(shape)
+
+
+def _is_of(found: str, wanted: str) -> bool:
+    """Whether what DuckDB calls `found` can be a value of the family `wanted`."""
+    actual = types.from_duckdb(found).family
+    if found == '"NULL"' or actual == wanted or {actual, wanted} <= {"NUMBER", "FLOAT", "DECFLOAT"}:
+        return True
+    return types.DUCKDB.get(actual, "") == types.DUCKDB.get(wanted, "?")
+
+
+_good: set[tuple[Any, ...]] = set()  # shapes of policies that were found to work
+
+
+def _shape(policy: Policy) -> tuple[Any, ...] | None:
+    """What its checks depend on: everything but the names of roles. None if they depend on other objects too."""
+    tokens = tokenise(policy.body)
+    if any(token.value == "SELECT" for token in tokens):
+        return None
+    words = [token.text for token in tokens]
+    for at, token in enumerate(tokens[2:], 2):
+        if token.kind == STRING and tokens[at - 2].value == "IS_ROLE_IN_SESSION" and tokens[at - 1].value == "(":
+            words[at] = "''"
+    return (tuple(policy.signature), policy.returns, *words)
 
 
 def refusal(error: EngineError) -> errors.Refused:

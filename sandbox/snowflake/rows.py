@@ -109,7 +109,7 @@ def ask(context: Context, pending: Pending) -> Rows:
 
 
 def _planned(context: Context, query: exp.Query, plan: Plan, reader: Reader, depth: int = 0) -> Planned:
-    query = _adapted(query, reader)
+    query = _adapted(_with_tags(context, query), reader)
     try:
         return plan_query(query, finder(context, plan, reader, depth), plan, "snowflake")
     except Unresolved as error:
@@ -127,6 +127,15 @@ def _adapted(query: exp.Query, reader: Reader) -> exp.Query:
     query = expressions.adapt(query, reader)  # type: ignore[assignment]
     for number, call in enumerate(calls):
         next(place for place in query.find_all(exp.Identifier) if place.this == f"\0call{number}").replace(call)
+    return query
+
+
+def _with_tags(context: Context, query: exp.Query) -> exp.Query:
+    for call in list(query.find_all(exp.Anonymous)):
+        words = [item.this for item in call.expressions if isinstance(item, exp.Literal) and item.is_string]
+        if str(call.name).upper() == "SYSTEM$GET_TAG" and len(words) == len(call.expressions) == 3:
+            value = information.system_get_tag(context, *words)
+            call.replace(exp.null() if value is None else exp.Literal.string(value))
     return query
 
 

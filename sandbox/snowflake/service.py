@@ -235,6 +235,7 @@ class Service:
             before = replace(session, parameters=dict(session.parameters))
             started = self.account.start(session, tokens, query.text, bindings, number=query.number, now=now)
             result = started.result
+            await asyncio.sleep(started.waits_s)
             if result is None:
                 try:
                     result = await self._finish(query, lambda made=started: self.account.finish(made, query.number), timeout_s)  # type: ignore[misc]

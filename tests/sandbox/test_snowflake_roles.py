@@ -1,5 +1,6 @@
 """Roles, grants and simulated roles in Snowflake's stand-in: who may do and who sees what."""
 
+import time
 from typing import Any
 
 import pytest
@@ -178,6 +179,18 @@ def test_a_suspended_warehouse_resumes_unless_it_may_not(snowflake: Snowflake, l
     assert refusal(lily, "SELECT * FROM DB.S.T") == (606, "57P03")
     snowflake.sql("ALTER WAREHOUSE WH RESUME")
     assert len(lily.execute("SELECT * FROM DB.S.T").fetchall()) == 2
+
+
+def test_a_warehouse_may_take_its_time_to_resume(snowflake: Snowflake, lily: Any) -> None:
+    snowflake.settings(resume_s=0.3)
+    snowflake.sql("ALTER WAREHOUSE WH SUSPEND")
+    started = time.perf_counter()
+    lily.execute("SELECT * FROM DB.S.T")
+    assert time.perf_counter() - started >= 0.3
+
+    started = time.perf_counter()
+    lily.execute("SELECT * FROM DB.S.T")
+    assert time.perf_counter() - started < 0.3
 
 
 def test_using_what_is_not_there(lily: Any) -> None:

@@ -53,6 +53,8 @@ def test_tags_are_inherited_downwards_and_the_nearest_wins(snowflake: Snowflake,
 
     found = {row[4]: row[1:4] for row in tags(lily)}
     assert (found["EMAIL"], found["ID"]) == (("email", "MANUAL", "COLUMN"), ("table", "INHERITED", "TABLE"))
+    asked = "SELECT SYSTEM$GET_TAG('GOV.LILY.KIND', 'DB.S.T.EMAIL', 'COLUMN'), SYSTEM$GET_TAG('GOV.LILY.KIND', 'DB.S', 'SCHEMA')"
+    assert lily.execute(asked).fetchall() == [("email", "schema")]
     lily.execute("ALTER TABLE DB.S.T UNSET TAG GOV.LILY.KIND")
     assert {row[4]: row[1] for row in tags(lily)}["ID"] == "schema"
 
