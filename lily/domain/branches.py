@@ -42,6 +42,11 @@ class MaskSpec:
     salt: str = ""
 
     @property
+    def principals(self) -> frozenset[Principal]:
+        """Everyone whom the mask asks about."""
+        return frozenset(principal for branch in self.branches for condition in branch.conditions for principal in condition)
+
+    @property
     def fingerprint(self) -> str:
         """64 hex digits over all that decides what readers see; equal specs of other rules have equal ones."""
         branches = [[[sorted(map(_words, c)) for c in branch.conditions], _told(branch.action)] for branch in self.branches]

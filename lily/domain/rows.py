@@ -49,6 +49,11 @@ class RowSpec:
     conditions: tuple[RowCondition, ...]
 
     @property
+    def principals(self) -> frozenset[Principal]:
+        """Everyone whom the policy asks about."""
+        return frozenset(principal for condition in self.conditions for principal in condition.exempt)
+
+    @property
     def fingerprint(self) -> str:
         """64 hex digits over all that decides which rows readers see."""
         arguments = [[a.family, a.signature, a.zone] for a in self.arguments]
