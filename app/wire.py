@@ -21,6 +21,7 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, InternalServerError
 
 from app import problems
+from app.bodies import LARGE_BYTES
 from app.headers import ALWAYS, CSP_DATA
 from app.later import KEY as LATER
 from app.later import Parked, parking
@@ -284,6 +285,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def __init__(self, app: Any, listener: socket.socket, threads: int, adjustments: Any, information: Any) -> None:
         connections: dict[int, Any] = {}
         self.deliveries = Threads(DELIVERY_THREADS, "delivery")
+        self.large = Threads(1, "large-delivery")  # one at a time: many of them cost the small ones one core's turn, not all
         self.loop = Loop(connections)
         self._refused: deque[Channel] = deque()
         super().__init__(
@@ -314,8 +316,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         request = channel.requests[0]
         if request.error or not request.path.startswith(DELIVERIES):
             self.task_dispatcher.add_task(channel)
-        elif self.deliveries.waited_s() < WAITED_MAX_S:
-            self.deliveries.add_task(channel)
+            return
+        threads = self.large if request.body_bytes_received > LARGE_BYTES else self.deliveries
+        if threads.waited_s() < WAITED_MAX_S:
+            threads.add_task(channel)
         else:
             request.error = Overloaded("")
             self._refused.append(channel)

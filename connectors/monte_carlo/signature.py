@@ -16,6 +16,7 @@ from connectors.monte_carlo.printable import ALWAYS, CHARACTERS, FIRST, since
 
 HEX_DIGITS = 128
 YOUNG_MAX = 10_000  # characters in one body of which Pythons differ; bounds what a forged body can cost
+QUOTED_AT_ONCE = 16_384  # bytes: half a millisecond
 
 _QUOTED_BYTES = [quote_plus(bytes([byte])) for byte in range(256)]
 _SHAPE = re.compile("[0-9a-f]+")
@@ -55,7 +56,9 @@ def _signed(body: Mapping[str, Any]) -> str:
 
 def _quoted(text: str) -> str:
     """`urllib.parse.quote_plus(text)`. Raises UnicodeEncodeError for a lone surrogate."""
-    return "".join(map(_QUOTED_BYTES.__getitem__, text.encode()))
+    data = text.encode()  # in slices, between which other threads get their turn
+    slices = [data[start : start + QUOTED_AT_ONCE] for start in range(0, len(data), QUOTED_AT_ONCE)]
+    return "".join(["".join(map(_QUOTED_BYTES.__getitem__, part)) for part in slices])
 
 
 def _fits(text: str, signature: str, secrets: Sequence[str]) -> bool:

@@ -79,6 +79,7 @@ def port(web: Callable[..., None]) -> Iterator[int]:
         channel.handle_close()
     server.task_dispatcher.shutdown()
     server.deliveries.shutdown()
+    server.large.shutdown()
     server.close()
 
 
