@@ -64,8 +64,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Transfer-Encoding must be chunked, once, or absent")
         try:
             super().parse_header(header_plus)
-        except (ParsingError, TransferEncodingNotImplemented):
+        except ParsingError:
             raise
+        except TransferEncodingNotImplemented as error:  # 501 in RFC 9112; but nothing is wrong with this server
+            raise ParsingError("Transfer-Encoding must be chunked, once, or absent") from error
         except ValueError as error:  # a bracket in the authority, a length of 5,000 digits
             raise ParsingError(f"Start line or header is invalid: {error}") from error
         if self.chunked and "CONTENT_LENGTH" in self.headers:
