@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import resource
+import select
 import sys
 import time
 from collections import deque
@@ -96,9 +97,11 @@ class Generator:
 
     def send(self, index: int) -> None:
         self.unanswered += 1
-        if self.idle:
-            (self.idle.popleft() if self.kept else self.idle.pop()).send(index)
-            return
+        while self.idle:
+            connection = self.idle.popleft() if self.kept else self.idle.pop()
+            if not connection.has_ended():
+                connection.send(index)
+                return
         self.waiting.append(index)
         self.grow()
 
@@ -131,20 +134,21 @@ class Generator:
         if self.waiting:
             connection.send(self.waiting.popleft())
         else:
+            connection.was_idle = True
             self.idle.append(connection)
 
     def lost(self, connection: "Connection") -> None:
         """A connection is gone. A request that met its end is sent once more: RFC 9112, section 9.3.1.
 
-        Only if it was one kept from before and nothing came back, so that the server closed it as idle: and even if not, the
-        same delivery twice is one event.
+        Only if it had been idle and nothing came back: the server closed it before it saw the request. And even if it had seen
+        it, the same delivery twice is one event.
         """
         self.open -= 1
         if connection in self.idle:
             self.idle.remove(connection)
         index = connection.index
         if index is not None:
-            if connection.used and not connection.received and index not in self.resent:
+            if connection.was_idle and not connection.received and index not in self.resent:
                 self.log.resent += 1
                 self.resent.add(index)
                 self.connect(index)
@@ -167,15 +171,21 @@ class Connection(asyncio.Protocol):
         self.first = first
         self.index: int | None = None
         self.received = b""
-        self.used = False  # it has brought an answer before
+        self.poll = select.poll()
+        self.was_idle = False  # it was kept, for whatever might come
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self.poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self.generator.log.connections = max(self.generator.log.connections, self.generator.open)
         if self.first is not None:
             self.send(self.first)
         else:
             self.generator.free(self)
+
+    def has_ended(self) -> bool:
+        """The other side closed it, although the event loop has not come to tell yet: clients look before they send."""
+        return bool(self.poll.poll(0))
 
     def send(self, index: int) -> None:
         self.index = index
@@ -186,7 +196,7 @@ class Connection(asyncio.Protocol):
         head, separator, body = self.received.partition(b"\r\n\r\n")
         if not separator or self.index is None or len(body) < length(head):
             return
-        status, self.received, index, self.index, self.used = int(head[9:12]), b"", self.index, None, True
+        status, self.received, index, self.index = int(head[9:12]), b"", self.index, None
         self.generator.answered(index, status)
         if b"connection: close" in head.lower():
             self.transport.close()

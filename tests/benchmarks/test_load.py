@@ -55,6 +55,23 @@ def test_a_request_that_meets_the_end_of_a_kept_connection_is_sent_once_more_on_
     assert (log.resent, log.cut, log.refused) == (2, 0, 0)
 
 
+def test_a_kept_connection_that_never_brought_an_answer_may_have_been_closed_as_idle_too() -> None:
+    closed: list[int] = []
+
+    async def close_the_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, got: list[str]) -> None:
+        await requests(reader, got)
+        if closed:
+            writer.write(ANSWER)
+            await requests(reader, got)
+        closed.append(1)
+
+    log, got = offered(close_the_first, count=1, kept=1)
+
+    assert log.status == [202]
+    assert got == ["/0", "/0"]
+    assert (log.resent, log.cut) == (1, 0)
+
+
 def test_a_request_whose_fresh_connection_ends_is_not_sent_again() -> None:
     async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, got: list[str]) -> None:
         await requests(reader, got)
