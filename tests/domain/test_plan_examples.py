@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from lily.domain.brake import Protection, planned, weakenings
 from lily.domain.carriers import bystanders
 from lily.domain.inventory import Site, TableId, TableKind
 from lily.domain.matching import Wanted, wanted
@@ -220,6 +221,20 @@ def test_a_row_filter_on_another_column_is_swapped_in_one_statement():
     assert [type(step) for step in more_values.before] == [ChangeRowPolicy]
     assert [type(step) for step in moved.tables[0].steps] == [SwapRowPolicy]
     assert not any(isinstance(step, ChangeRowPolicy) for step in moved.steps), "its old column would be read with new values"
+
+
+def test_a_row_filter_that_cannot_be_stated_any_more_leaves_the_old_one_in_force_and_weakens_nothing():
+    table = a_table("t", one="text")
+    house = Warehouse(SNOW, {table.id: Held(table)})
+    classes = {table.id: {None: frozenset("c")}}
+    run(house, plan_for(house, [a_filter()], classes))
+    before = house.in_force()
+    changed = [a_filter(column="planet")]
+    had = {site: Protection(*what) for site, what in before.items()}
+
+    assert weakenings(had, planned(wanted(changed, classes, [table], SNOW, NOW), had)) == ()
+    run(house, plan_for(house, changed, classes))
+    assert house.in_force() == before
 
 
 def test_a_view_is_tagged_even_where_it_cannot_be_masked():
