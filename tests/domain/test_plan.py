@@ -13,7 +13,7 @@ from tests.domain.epochs import OTHERS, TABLES, a_warehouse, asked, epochs, run,
 from tests.domain.warehouse import Held, ObjectKind, Thing
 
 
-@settings(max_examples=70)
+@settings(max_examples=50)
 @given(targets, epochs(), epochs(), some_tables, st.data())
 def test_at_every_point_each_place_has_what_it_had_or_what_it_is_to_have(target, first, second, names, data):
     house = a_warehouse(target)
@@ -40,7 +40,7 @@ def test_at_every_point_each_place_has_what_it_had_or_what_it_is_to_have(target,
     assert all(house.uses(name) for name in house.things)
 
 
-@settings(max_examples=70)
+@settings(max_examples=50)
 @given(targets, epochs(), epochs(), epochs(), st.data())
 def test_a_plan_stopped_anywhere_is_taken_up_by_the_next_one(target, first, second, third, data):
     house = a_warehouse(target)
@@ -121,7 +121,7 @@ def test_what_is_not_ours_stays_as_it_is_and_is_a_conflict_where_ours_is_wanted(
     assert all(not table.tags for table in house.tables.values())
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(targets, epochs(), st.data())
 def test_a_change_by_hand_is_undone(target, epoch, data):
     house = a_warehouse(target)

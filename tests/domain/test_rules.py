@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lily.domain.rule_documents import new, replaced, restored, stored
@@ -191,6 +191,7 @@ def test_a_stored_rule_comes_back_equal_after_its_exemptions_ended(exempt, gone)
     assert restored(json.loads(json.dumps(stored(rule)))) == rule
 
 
+@settings(max_examples=30)
 @given(
     st.recursive(
         st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
