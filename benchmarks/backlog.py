@@ -4,6 +4,7 @@ Is the backlog worked off steadily, and does what arrives meanwhile have to wait
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -11,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
-from benchmarks import promises
-from benchmarks.offering import offering
+from benchmarks import proc, promises
+from benchmarks.offering import Offering, offering
 from benchmarks.promises import FOLDER, Progress, Promise, conclude, table
 from benchmarks.system import Failed, System, running
 from benchmarks.verify import Sent, Spread, spread
@@ -25,6 +26,14 @@ BIN_S = 5
 STEADY_FROM = 0.6  # the slowest five seconds by the median of all
 FRESH_S = 10.0  # p99 of what arrives while the backlog is worked off
 DRAIN_S = 600.0
+
+
+@dataclass(frozen=True)
+class Usage:
+    """CPU seconds so far at a moment (seconds since the epoch), by who used them; `elsewhere` is not this trial."""
+
+    at: float
+    cpu_s: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,20 @@ def reckon(old: set[str], fresh: Sent, arrivals: Sequence[tuple[str, float]], be
         fresh=spread(took),
         fresh_count=len(took),
     )
+
+
+def cores(usages: Sequence[Usage], begins_at: float, bins: int) -> list[dict[str, float]]:
+    """How many cores each used in each bin, from the readings nearest to its ends."""
+
+    def nearest(at: float) -> Usage:
+        return min(usages, key=lambda usage: abs(usage.at - at))
+
+    found = []
+    for number in range(bins):
+        first, last = nearest(begins_at + number * BIN_S), nearest(begins_at + (number + 1) * BIN_S)
+        took = max(0.001, last.at - first.at)
+        found.append({name: round((cpu_s - first.cpu_s.get(name, 0.0)) / took, 2) for name, cpu_s in last.cpu_s.items()})
+    return found
 
 
 def judge(drain: Drain, offered: int, accepted: int) -> list[Promise]:
@@ -118,16 +141,26 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> int:
             load.begin(begins_at)
             for name in WORKERS:
                 system.begin(name)
-            arrivals = _work_off(system, old, progress)
+            arrivals, usages = _work_off(system, old, load, progress)
             fresh = load.result(arguments.fresh_seconds + 60)
         ends_at = time.time() + 30
         while system.queue_size() + len(arrivals) < len(old) + fresh.accepted and time.time() < ends_at:
             time.sleep(0.2)
         arrivals += system.take_messages()
     drain = reckon(old, fresh, arrivals, begins_at)
-    rows = [(number * BIN_S, f"{per_s:.0f}") for number, per_s in enumerate(drain.per_s)]
-    print("\n" + table([("from s", "published/s"), *rows]))
-    figures = {"events": arguments.events, "accepted": len(old), "drain": {**asdict(drain), "steadiness": drain.steadiness}}
+    used = cores(usages, begins_at, len(drain.per_s))
+    names = list(used[0]) if used else []
+    rows = [
+        (number * BIN_S, f"{per_s:.0f}", *(one.get(name, 0.0) for name in names))
+        for number, (per_s, one) in enumerate(zip(drain.per_s, used, strict=True))
+    ]
+    print("\n" + table([("from s", "published/s", *(f"cores: {name}" for name in names)), *rows]))
+    figures = {
+        "events": arguments.events,
+        "accepted": len(old),
+        "drain": {**asdict(drain), "steadiness": drain.steadiness},
+        "cores": used,
+    }
     return conclude("backlog", judge(drain, arguments.events, len(old)), figures)
 
 
@@ -151,9 +184,10 @@ def _pile_up(system: System, arguments: argparse.Namespace, progress: Progress) 
     return accepted
 
 
-def _work_off(system: System, old: set[str], progress: Progress) -> list[tuple[str, float]]:
-    """Every message until the whole backlog is published."""
+def _work_off(system: System, old: set[str], load: Offering, progress: Progress) -> tuple[list[tuple[str, float]], list[Usage]]:
+    """Every message until the whole backlog is published, and who used the machine meanwhile."""
     arrivals: list[tuple[str, float]] = []
+    usages = [_usage(system, load)]
     waiting, ends_at = set(old), time.monotonic() + DRAIN_S
     while waiting and time.monotonic() < ends_at:
         found = system.take_messages()
@@ -161,8 +195,15 @@ def _work_off(system: System, old: set[str], progress: Progress) -> list[tuple[s
         waiting -= {event_id for event_id, _ in found}
         progress.now(f"{len(waiting)} left of the backlog")
         time.sleep(1.0)
+        usages.append(_usage(system, load))
     progress.note(f"{len(old) - len(waiting)} of {len(old)} worked off")
-    return arrivals
+    return arrivals, usages
+
+
+def _usage(system: System, load: Offering) -> Usage:
+    groups = {**system.groups, "trial": os.getpgid(0), "load": load.process.pid}
+    busy_s, cpu_s = proc.busy_s(), proc.cpu_of_groups(groups)
+    return Usage(time.time(), {**cpu_s, "elsewhere": busy_s - sum(cpu_s.values())})
 
 
 def _step(arguments: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ Runs as often as it likes, on as many beats as there are: pushing twice does no 
 the time until the next sweep.
 """
 
+import random
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -46,7 +47,9 @@ def sweep() -> None:
 
 def _sweep_kind(kind: str, room: dict[int, int], ends_at: float) -> int:
     now, brought, oldest, waiting = clock.now(), 0, None, 0
-    for shard in range(due.SHARDS):
+    for shard in random.sample(range(due.SHARDS), due.SHARDS):  # so that none is always the last to get room
+        if oldest and _is_full(room):  # one was asked all the same, for the gauge: they are alike
+            break
         after = None
         while time.monotonic() < ends_at:
             page = due.page(kind, shard, now, after)
@@ -57,11 +60,15 @@ def _sweep_kind(kind: str, room: dict[int, int], ends_at: float) -> int:
             since = _bring_back(kind, _missing([item for item in page if room.get(lanes.lane_of(item.lane_key), 0) > 0]), room)
             brought += len(since)
             oldest = min(filter(None, (oldest, page[0].due_at, *since)))
-            if all(free <= 0 for free in room.values()):
+            if _is_full(room):
                 break
     metrics.gauge("lily_due_oldest_seconds", (now - oldest).total_seconds() if oldest else 0.0, kind=kind)
     metrics.gauge("lily_due_count", waiting, kind=kind)
     return brought
+
+
+def _is_full(room: dict[int, int]) -> bool:
+    return all(free <= 0 for free in room.values())
 
 
 def _missing(items: Sequence[Due]) -> list[Due]:

@@ -85,6 +85,12 @@ def test_a_steady_drain_with_fresh_deliveries_in_between_keeps_every_promise() -
     assert drain.per_s[1:] == [101.0, 91.0, 111.0, 101.0]
 
 
+def test_cores_are_what_was_used_between_two_readings() -> None:
+    usages = [backlog.Usage(100.0 + n, {"aws": 0.5 * n, "elsewhere": 1.0}) for n in range(11)]
+
+    assert backlog.cores(usages, 100.0, 2) == [{"aws": 0.5, "elsewhere": 0.0}] * 2
+
+
 def test_a_drain_that_falters_and_fresh_deliveries_that_wait_are_called_so() -> None:
     assert kept(backlog.judge(worked_off([5, 100, 100, 30, 100]), 100, 100)) == [True, True, True, False, True]
     assert kept(backlog.judge(worked_off([100] * 5, fresh_after_s=11.0), 100, 100)) == [True, True, True, True, False]

@@ -123,3 +123,23 @@ def test_what_still_waits_in_its_lane_is_left_there_and_what_the_lane_lost_is_br
     assert waiting is not None
     assert (waiting.swept, waiting.version) == (0, 1)
     assert [message["id"] for message in lily.messages()] == [event.id]
+
+
+def test_while_the_lanes_are_full_the_sweep_asks_for_little_and_brings_nothing(
+    lily: Lily, configured: Callable[..., None]
+) -> None:
+    configured(LILY_LANE_DEPTH_MAX="1")
+    late = [an_event(str(number), lane_key="00", due_at=clock.now() - timedelta(seconds=1)) for number in range(40)]
+    events.accept_many(late, 5)
+    for lane in (0, 1):
+        assert lanes.push(lane, ["e:first"])
+        lanes.push(lane, ["e:second"])
+    asked: list[str] = []
+    aws.dynamodb().meta.events.register_first("before-send.dynamodb.Query", lambda **_: asked.append("event"))
+
+    lily.sweep()
+
+    assert (
+        len(asked) <= due.SHARDS * 2 + due.SHARDS // 2
+    )  # nothing is due of the two other kinds; of 40 events, one is soon found
+    assert {event.swept for event in events.load_many([event.id for event in late]).values()} == {0}
