@@ -75,7 +75,10 @@ class StrictJson(FlaskParser):
 
 
 class LargeBodies:
-    """Lets one large body through at a time, so that many of them cost the small ones one core's turn, not all."""
+    """Lets one large body through at a time, so that many of them cost the small ones one core's turn, not all.
+
+    For whatever server there is; `app.wire` gives them one thread, so that there nobody ever waits here.
+    """
 
     def __init__(self, wait_s: float = LARGE_WAIT_S, waiting_max: int = LARGE_WAITING_MAX) -> None:
         self._turn = threading.Lock()

@@ -27,9 +27,9 @@ class Parked(Exception):
 
 
 class Promised(Response):
-    """What `finish` makes of `future`, once that is done. `finish` runs in another thread, with the same trace bound."""
+    """What `finish` returns once `future` is done. `finish` runs in another thread, with the same trace bound."""
 
-    def __init__(self, future: "Future[Any]", finish: "Callable[[Future[Any]], Response]") -> None:
+    def __init__(self, future: "Future[Any]", finish: Callable[[], Response]) -> None:
         super().__init__()
         self._future = future
         self._finish = finish
@@ -39,7 +39,7 @@ class Promised(Response):
 
         def known() -> Iterable[bytes]:
             with trace.bound(bound):
-                return self._finish(self._future)(environ, start_response)
+                return self._finish()(environ, start_response)
 
         return Later(self._future, known)
 

@@ -136,7 +136,6 @@ BUG = Kind(
     "Something is wrong in Lily",
     "This is not the caller's fault. The log has the details under the `trace_id` of this answer.",
 )
-NOT_IMPLEMENTED = Kind("not-implemented", 501, "Not implemented", "Lily does not understand this transfer coding or method.")
 UNAVAILABLE = Kind(
     "unavailable",
     503,
@@ -159,7 +158,6 @@ KIND_BY_STATUS: Mapping[int, Kind] = {
     429: TOO_MANY_REQUESTS,
     431: HEADERS_TOO_LARGE,
     500: BUG,
-    501: NOT_IMPLEMENTED,
     503: UNAVAILABLE,
 }
 

@@ -81,12 +81,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
 
 class Refusal(ErrorTask):  # type: ignore[misc]
-    """The server's own refusals: 400, 408, 413, 431, 501, and 500 for what went wrong outside the application."""
+    """The server's own refusals: 400, 408, 413, 431, 503, and 500 for what went wrong outside the application."""
 
     def execute(self) -> None:
         error = self.request.error
         kind = problems.MALFORMED if error.code == 400 else problems.KIND_BY_STATUS.get(error.code, problems.BUG)
-        detail = str(error.body)[:DETAIL_CHARACTERS_MAX] if kind in {problems.MALFORMED, problems.NOT_IMPLEMENTED} else ""
+        detail = str(error.body)[:DETAIL_CHARACTERS_MAX] if kind is problems.MALFORMED else ""
         with trace.bound(trace.new()) as bound:
             body = problems.encode(kind, detail)
         self.status = f"{kind.status} {error.reason}"

@@ -17,9 +17,10 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -27,11 +28,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from sandbox import asgi
+from sandbox.asgi import App, Message, Receive, Scope, Send
 
 KINDS = ("latency", "hang", "status", "drop_before", "drop_after", "malformed", "errors", "trickle")
 BODY_BYTES_MAX = 16 * 2**20
@@ -97,9 +95,9 @@ class Faults:
         if scope["type"] != "http" or scope["path"] != self.path:
             await self.app(scope, receive, send)
             return
-        body = await _read(receive)
+        body = await asgi.read(receive, BODY_BYTES_MAX)
         if body is None:
-            await _answer(send, 413, {"message": f"Body larger than {BODY_BYTES_MAX} bytes"})
+            await asgi.answer(send, 413, {"message": f"Body larger than {BODY_BYTES_MAX} bytes"})
             return
         fault = self._take()
         entry: dict[str, Any] = {
@@ -112,7 +110,7 @@ class Faults:
         self.log.append(entry)
         started = time.perf_counter()
         try:
-            await self._serve(fault, scope, _replayed(body, receive), _noting_status(entry, send), _closing(send))
+            await self._serve(fault, scope, _replayed(body, receive), _noting_status(entry, send), partial(asgi.drop, send))
         finally:
             entry["ms"] = round((time.perf_counter() - started) * 1000, 1)
 
@@ -135,7 +133,7 @@ class Faults:
         if fault.kind == "latency":
             await self.app(scope, receive, send)
         elif fault.kind == "hang":
-            await _first_of(self._cleared.wait(), _disconnected(receive))
+            await _first_of(self._cleared.wait(), asgi.disconnected(receive))
             await drop()
         elif fault.kind == "drop_before":
             await drop()
@@ -148,23 +146,13 @@ class Faults:
 
 async def _say(fault: Fault, send: Send) -> None:
     if fault.kind == "malformed":
-        await _answer(send, 200, b'{"data": {"getAlerts": {"edges": [{"node": {"id": "f838')
+        await asgi.answer(send, 200, b'{"data": {"getAlerts": {"edges": [{"node": {"id": "f838')
     elif fault.kind == "errors":
         error = {"message": fault.message, "extensions": {"code": fault.code}}
-        await _answer(send, 200, {"errors": [error], "data": None})
+        await asgi.answer(send, 200, {"errors": [error], "data": None})
     else:
         headers = {} if fault.retry_after_s is None else {"retry-after": f"{fault.retry_after_s:g}"}
-        await _answer(send, fault.status, {"message": PHRASES.get(fault.status, "Error")}, headers)
-
-
-def _closing(send: Send) -> Callable[[], Awaitable[None]]:
-    # ASGI has no word for closing a connection without an answer. uvicorn's `send` is a method of the object that holds
-    # the transport, so this asks it there; a test fails if another version of uvicorn keeps it elsewhere.
-    async def drop() -> None:
-        send.__self__.transport.abort()  # type: ignore[attr-defined]
-        await asyncio.sleep(0.01)  # until the server has noticed, else it would log an answer that never started
-
-    return drop
+        await asgi.answer(send, fault.status, {"message": PHRASES.get(fault.status, "Error")}, headers)
 
 
 async def _trickle(messages: list[Message], trickle_s: float, send: Send) -> None:
@@ -186,25 +174,6 @@ async def _answer_of(app: App, scope: Scope, receive: Receive) -> list[Message]:
     return messages
 
 
-async def _answer(send: Send, status: int, body: bytes | dict[str, Any], headers: dict[str, str] | None = None) -> None:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    named = {"content-type": "application/json", "content-length": str(len(raw)), **(headers or {})}
-    pairs = [(name.encode(), value.encode()) for name, value in named.items()]
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": raw})
-
-
-async def _read(receive: Receive) -> bytes | None:
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > BODY_BYTES_MAX:
-            return None
-        if not message.get("more_body"):
-            return bytes(body)
-
-
 def _replayed(body: bytes, receive: Receive) -> Receive:
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -221,11 +190,6 @@ def _noting_status(entry: dict[str, Any], send: Send) -> Send:
         await send(message)
 
     return noting
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _first_of(*waits: Awaitable[Any]) -> None:

@@ -1,6 +1,7 @@
 """Webhooks in: prove who sent it, make it durable, answer 202. Everything else happens later, in tasks.inbound."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -105,7 +106,7 @@ def _accepted(config: SourceSettings, source: Source, raw: bytes, body: dict[str
     incident = source.incident(body)
     lane = lane_key(config.name, incident if incident is not None else event_id(config.name, account, body))
     accepting = accept(delivery, lane)
-    return Promised(accepting.answer, lambda _: _answer(accepting))
+    return Promised(accepting.answer, partial(_answer, accepting))
 
 
 def _answer(accepting: Accepting) -> Response:

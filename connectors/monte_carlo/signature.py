@@ -50,7 +50,7 @@ def verify(body: Mapping[str, Any], signature: str | None, secrets: Sequence[str
 
 
 def _signed(body: Mapping[str, Any]) -> str:
-    """`urllib.parse.urlencode(body)`, whose quoting takes a quarter of a delivery's time, at half the price."""
+    """`urllib.parse.urlencode(body)`, whose quoting takes a fifth of a delivery's time, at 0.6 of the price."""
     return "&".join([f"{_quoted(key)}={_quoted(str(value))}" for key, value in body.items()])
 
 

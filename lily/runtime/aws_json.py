@@ -1,4 +1,4 @@
-"""The few AWS calls that every event makes, without boto3's general machinery: a third of its CPU for the same request.
+"""The few AWS calls that every event makes, without boto3's general machinery, for less CPU per request.
 
 Credentials, endpoint, proxies and connections are still botocore's. For services that speak AWS' JSON protocol, signed as
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html says. boto3 serves all other calls.

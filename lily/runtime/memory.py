@@ -2,7 +2,7 @@
 
 import gc
 
-BETWEEN = (20_000, 20, 20)  # by default (700, 10, 10): a tenth of a process' time went into walks that found next to nothing
+BETWEEN = (20_000, 20, 20)  # by default (700, 10, 10), which is many walks a second here, each of which finds next to nothing
 
 
 def settle() -> None:

@@ -8,8 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-import uvicorn
-
+from sandbox import asgi
 from sandbox.monte_carlo.deliveries import Options
 from sandbox.monte_carlo.server import Credentials, Sandbox
 from sandbox.monte_carlo.webhooks import sign
@@ -86,21 +85,7 @@ def _serve(given: argparse.Namespace) -> int:
     print(
         f"Monte Carlo stand-in listening on http://127.0.0.1:{port}, webhooks to {given.webhook_url or 'nowhere yet'}", flush=True
     )
-    # No proxy headers: Faults must be what uvicorn calls. Requests that hang on purpose must not keep the process from ending.
-    config = uvicorn.Config(
-        sandbox.app,
-        http="httptools",
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        lifespan="off",
-        timeout_graceful_shutdown=1,
-    )
-    try:
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return asgi.serve(sandbox.app, listener)
 
 
 if __name__ == "__main__":

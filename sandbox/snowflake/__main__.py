@@ -7,8 +7,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-import uvicorn
-
+from sandbox import asgi
 from sandbox.snowflake.account import Account
 from sandbox.snowflake.context import Settings
 from sandbox.snowflake.expressions import Bindings
@@ -52,24 +51,11 @@ def _serve(account: Account, state: State | None, listener: socket.socket) -> in
     if state is not None:
         server.admin.forget = state.save
     print(f"Snowflake stand-in listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    # Requests that hang on purpose must not keep the process from ending.
-    config = uvicorn.Config(
-        server,
-        http="httptools",
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        lifespan="off",
-        timeout_graceful_shutdown=1,
-    )
     try:
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        return 130
+        return asgi.serve(server, listener)
     finally:
         if state is not None:
             state.save()
-    return 0
 
 
 if __name__ == "__main__":

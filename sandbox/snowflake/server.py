@@ -4,10 +4,12 @@ import asyncio
 import gzip
 import json
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
+from sandbox import asgi
+from sandbox.asgi import Receive, Scope, Send
 from sandbox.snowflake import results
 from sandbox.snowflake.account import Account
 from sandbox.snowflake.admin import Admin, Bad
@@ -17,9 +19,6 @@ from sandbox.snowflake.login import Doors, LoginRefused, basic, log_in
 from sandbox.snowflake.results import Result
 from sandbox.snowflake.service import Keep, Query, Service, Ticket
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BODY_BYTES_MAX = 64 * 2**20
 HALF = b'{"data": {"rowtype": [{"name": "EMAIL", "type": "te'
 
@@ -65,15 +64,15 @@ class Server:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        body = await _read(receive)
+        body = await asgi.read(receive, BODY_BYTES_MAX)
         if body is None:
-            await _answer(send, 413, {"message": f"Body larger than {BODY_BYTES_MAX} bytes"})
+            await asgi.answer(send, 413, {"message": f"Body larger than {BODY_BYTES_MAX} bytes"})
             return
         request = Request(scope, body)
         try:
             await self._serve(request, receive, send)
         except (ValueError, zlib.error, OSError) as error:
-            await _answer(send, 400, {"message": f"Bad request: {error}"})
+            await asgi.answer(send, 400, {"message": f"Bad request: {error}"})
 
     async def _serve(self, request: Request, receive: Receive, send: Send) -> None:
         path = request.path
@@ -96,7 +95,7 @@ class Server:
         except Refused as refused:
             status, value = 422, {"code": refused.code, "sqlstate": refused.sqlstate, "message": refused.message}
         kind = "text/html; charset=utf-8" if isinstance(value, str) else "application/json"
-        await _answer(send, status, value, {"content-type": kind})
+        await asgi.answer(send, status, value, {"content-type": kind})
 
     # Faults
 
@@ -111,36 +110,36 @@ class Server:
     ) -> None:
         """Answer with what `work` gives, disturbed by `fault`. `delayed`: the work itself waits for the fault's delay."""
         if fault is None:
-            await _answer(send, *await work())
+            await asgi.answer(send, *await work())
             return
         if not delayed:
             await asyncio.sleep(fault.delay_s)
         if fault.kind == "drop_before":
-            await _drop(send)
+            await asgi.drop(send)
         elif fault.kind == "hang":
             await self._hang(receive, send)
         elif fault.kind == "status":
             headers = {} if fault.retry_after_s is None else {"retry-after": f"{fault.retry_after_s:g}"}
-            await _answer(send, fault.status, {"message": "x"}, headers)
+            await asgi.answer(send, fault.status, {"message": "x"}, headers)
         elif fault.kind == "malformed":
-            await _answer(send, 200, HALF)
+            await asgi.answer(send, 200, HALF)
         else:
             answer = await work()
             if fault.kind == "drop_after":
-                await _drop(send)
+                await asgi.drop(send)
             elif fault.kind == "hang_after":
                 await self._hang(receive, send)
             else:
-                await _answer(send, *answer)
+                await asgi.answer(send, *answer)
 
     async def _hang(self, receive: Receive, send: Send) -> None:
-        waits = [asyncio.ensure_future(self._cleared.wait()), asyncio.ensure_future(_disconnected(receive))]
+        waits = [asyncio.ensure_future(self._cleared.wait()), asyncio.ensure_future(asgi.disconnected(receive))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-        await _drop(send)
+        await asgi.drop(send)
 
     # The vendor's own
 
@@ -171,7 +170,7 @@ class Server:
         try:
             session = self.service.session(request.token()).session
         except Refused as refused:
-            await _answer(send, 200, _session_error(refused))
+            await asgi.answer(send, 200, _session_error(refused))
             return
         asked = request.json()
         text, request_id = str(asked.get("sqlText") or ""), request.query.get("requestId", "")
@@ -350,34 +349,3 @@ def _logged_in(ticket: Ticket, account: Account) -> dict[str, Any]:
 
 
 # The wire
-
-
-async def _read(receive: Receive) -> bytes | None:
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > BODY_BYTES_MAX:
-            return None
-        if not message.get("more_body"):
-            return bytes(body)
-
-
-async def _answer(send: Send, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
-    raw = value if isinstance(value, bytes) else value.encode() if isinstance(value, str) else json.dumps(value).encode()
-    named = {"content-type": "application/json", "content-length": str(len(raw)), **(headers or {})}
-    pairs = [(name.encode(), text.encode()) for name, text in named.items()]
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": raw})
-
-
-async def _drop(send: Send) -> None:
-    # ASGI has no word for closing a connection without an answer. uvicorn's `send` is a method of the object that holds the
-    # transport; a test fails if another version of uvicorn keeps it elsewhere.
-    send.__self__.transport.abort()  # type: ignore[attr-defined]
-    await asyncio.sleep(0.01)  # until uvicorn has noticed, else it would log an answer that never started
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
