@@ -32,7 +32,9 @@ def test_a_forked_process_has_connections_of_its_own(redis_server):
     theirs, seen = os.read(read, 100).decode().split()
     assert int(theirs) != ours
     assert seen == "parent"
-    assert redis_pool.client().client_id() == ours
+    connected = {int(one["id"]) for one in redis_pool.client().client_list()}
+    assert ours in connected  # the child did not close it; whether it is the next to be used, other threads have a say in
+    assert redis_pool.client().client_id() != int(theirs)
 
 
 def test_a_restart_of_redis_costs_no_command(redis_server):
