@@ -1,10 +1,18 @@
 """What Lily expects of an outside system: the promises that every source keeps, whatever its vendor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from lily.domain.actual import Actual
 from lily.domain.alerts import AlertDetails
 from lily.domain.incidents import Change
+from lily.domain.inventory import Table, TableId
+from lily.domain.proofs import Behaviour, Expected, ExpectedObject, Observed, Seen
+from lily.domain.rules import Principal
+from lily.domain.steps import Step
+from lily.domain.targets import Capabilities, Holders
+from lily.runtime.errors import Permanent
 
 
 class SignatureRejected(Exception):
@@ -52,3 +60,88 @@ class Source(Protocol):
 
         `instance` names the settings (LILY_SOURCE_<NAME>_*). Raises Transient (slow, away, over budget) and Permanent (refused).
         """
+
+
+class Refused(Permanent):
+    """A target will not do a statement, however often it is asked. `code` says what may follow.
+
+    - gone: something that the statement names is not there, or may not be seen
+    - exists: an object of that name is there already
+    - taken: the column or table carries a policy already
+    - in_use: the object cannot go or change while something carries it
+    - denied: a privilege is missing; the reason names the GRANT
+    - unsupported: this warehouse, its edition or this kind of table does not do it
+    - statement: the statement itself is wrong, a bug of Lily's
+    """
+
+    def __init__(self, reason: str, code: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was executed: the statement as it was sent, and the target's id for it."""
+
+    statement: str
+    query_id: str
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What a target can do for Lily now. `proves`: it was seen to tell readers apart in a known case, so proofs mean something.
+
+    `why_not` says why it does not; `remarks` are for people (a setting that weakens protection, a privilege to spare).
+    """
+
+    proves: bool
+    why_not: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+class Target(Protocol):
+    """A warehouse. Methods but `capabilities` and `render` talk to it; all raise Transient and Permanent (Refused), nothing else.
+
+    `instance` names the settings (LILY_TARGET_<NAME>_*). Safe from several threads at once; every statement has the deadline
+    `statement_timeout_s`, no call is tried twice inside, and whatever failed for sure or perhaps is Transient or Refused.
+    """
+
+    def capabilities(self, instance: str) -> Capabilities:
+        """What this instance can do, by its settings. Connects to nothing and imports no client."""
+
+    def render(self, instance: str, step: Step) -> str:
+        """Exactly one statement. Pure."""
+
+    def check(self, instance: str) -> Readiness:
+        """Log in, look at what Lily needs, and try the known case. Costly: once per process, and again after a failure."""
+
+    def tables(self, instance: str) -> Iterator[Sequence[Table]]:
+        """All tables of the governed databases with their columns, in pages; without Lily's own."""
+
+    def holders(self, instance: str, principals: Collection[Principal]) -> Mapping[Principal, Holders]:
+        """Who has each of these."""
+
+    def read(self, instance: str, tables: Collection[TableId]) -> Actual:
+        """The tables with their types and all that protects them, now, and every object and tag in Lily's schema.
+
+        Of objects only name, kind, owner and comment: `body` and `uses` are None until `closer`. Tables that are not there, or
+        not to be seen, are left out.
+        """
+
+    def closer(self, instance: str, actual: Actual, names: Collection[str]) -> Actual:
+        """The same, with body and uses of the objects with these names (those that are there), and of the tags."""
+
+    def execute(self, instance: str, step: Step) -> Done:
+        """Render and run one step. Takes away a canary of its own before the object it stands for is dropped."""
+
+    def prove(self, instance: str, objects: Collection[ExpectedObject]) -> Mapping[Behaviour, Seen]:
+        """What each object shows to each kind of reader, tried on a canary: synthetic values in Lily's own schema.
+
+        Objects need not be attached to anything else yet. What cannot be tried is Seen(None, why=...). No value is returned.
+        """
+
+    def observe(self, instance: str, expected: Collection[Expected]) -> Mapping[TableId, Observed]:
+        """What the real tables carry, read back after all was done, and the bodies in force; without behaviours."""
+
+    def close(self, instance: str) -> None:
+        """End the sessions of this process."""

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from connectors.contracts import Source
+from connectors.contracts import Source, Target
 
 if TYPE_CHECKING:
     from connectors import monte_carlo
@@ -15,8 +15,20 @@ SOURCES = {
 }
 
 
+TARGETS = {
+    "snowflake": "connectors.snowflake",
+}
+
+
 def source(kind: str) -> Source:
     """The source of that kind. Raises LookupError for a kind that no connector serves."""
     if kind not in SOURCES:
         raise LookupError(f"no source of kind {kind!r}; known kinds: {', '.join(sorted(SOURCES))}")
     return cast(Source, import_module(SOURCES[kind]))
+
+
+def target(kind: str) -> Target:
+    """The target of that kind. Importing it loads no vendor's client. Raises LookupError for a kind that no connector serves."""
+    if kind not in TARGETS:
+        raise LookupError(f"no target of kind {kind!r}; known kinds: {', '.join(sorted(TARGETS))}")
+    return cast(Target, import_module(TARGETS[kind]))

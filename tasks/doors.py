@@ -27,7 +27,7 @@ def wake(lane_key: str, members: Iterable[str]) -> None:
 
 def wake_many(members_by_lane_key: Mapping[str, Iterable[str]]) -> None:
     """`wake` for many lane keys, one push per lane."""
-    by_lane: dict[int, list[str]] = defaultdict(list)
+    by_lane: dict[lanes.Lane, list[str]] = defaultdict(list)
     for lane_key, members in members_by_lane_key.items():
         by_lane[lanes.lane_of(lane_key)] += members
     for batch in lanes.push_many(by_lane):

@@ -16,6 +16,7 @@ from lily.records import due, events
 from lily.records.due import Due
 from lily.runtime import clock, lanes, logs, metrics
 from lily.runtime.errors import Permanent, Transient
+from lily.runtime.lanes import Lane
 from lily.runtime.settings import settings
 from tasks import doors, telling
 from tasks.celery import celery
@@ -45,7 +46,7 @@ def sweep() -> None:
         log.info("sweep.brought", count=brought)
 
 
-def _sweep_kind(kind: str, room: dict[int, int], ends_at: float) -> int:
+def _sweep_kind(kind: str, room: dict[Lane, int], ends_at: float) -> int:
     now, brought, oldest, waiting = clock.now(), 0, None, 0
     for shard in random.sample(range(due.SHARDS), due.SHARDS):  # so that none is always the last to get room
         if oldest and _is_full(room):  # one was asked all the same, for the gauge: they are alike
@@ -67,13 +68,13 @@ def _sweep_kind(kind: str, room: dict[int, int], ends_at: float) -> int:
     return brought
 
 
-def _is_full(room: dict[int, int]) -> bool:
+def _is_full(room: dict[Lane, int]) -> bool:
     return all(free <= 0 for free in room.values())
 
 
 def _missing(items: Sequence[Due]) -> list[Due]:
     """Without those that wait in their lanes: a backlog is late, not lost, and two more writes an event would make it later."""
-    by_lane: dict[int, list[Due]] = defaultdict(list)
+    by_lane: dict[Lane, list[Due]] = defaultdict(list)
     for item in items:
         by_lane[lanes.lane_of(item.lane_key)].append(item)
     there = set[str]()
@@ -82,7 +83,7 @@ def _missing(items: Sequence[Due]) -> list[Due]:
     return [item for item in items if not {item.member, f"!{item.member}"} & there]
 
 
-def _bring_back(kind: str, items: Sequence[Due], room: dict[int, int]) -> list[datetime]:
+def _bring_back(kind: str, items: Sequence[Due], room: dict[Lane, int]) -> list[datetime]:
     """Push items to their lanes. Since when each of them waits: events since they arrived, however often they were swept."""
     brought = _claimed(items) if kind == "event" else [(item.member, item.lane_key, item.due_at) for item in items]
     by_key: dict[str, list[str]] = defaultdict(list)
@@ -113,7 +114,7 @@ def _give_up(hopeless: Sequence[Event]) -> None:
     telling.settle_events(Work(events=stored), {f"e:{event_id}": error for event_id in stored})
 
 
-def _start_idle(room: dict[int, int]) -> None:
+def _start_idle(room: dict[Lane, int]) -> None:
     """Lanes whose holder died, those of a larger setting before included."""
     for lane in room:
         batch = lanes.start(lane)

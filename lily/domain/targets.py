@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lily.domain.inventory import TableKind
+from lily.domain.rules import Principal
 
 
 class Mode(StrEnum):
@@ -57,3 +58,12 @@ class Target:
     installation: str
     salt: str
     can: Capabilities
+
+
+@dataclass(frozen=True)
+class Holders:
+    """Who has a principal. `through`: those that hold it, directly or by inheritance, so that they are exempt with it as well."""
+
+    exists: bool
+    through: frozenset[Principal] = frozenset()
+    users: int = 0  # who hold it directly

@@ -1,7 +1,8 @@
 """The due index: what is still to be done, oldest first. The sweep walks it; whatever is done leaves it.
 
-A due thing is named by its member: `e:<event>`, `r:<event>` (a repeat) or `i:<source>#<incident>`, the names under which it
-travels through the lanes as well.
+A due thing is named by its member: `e:<event>`, `r:<event>` (a repeat), `i:<source>#<incident>`, `q:<target>#<rule>` (a rule's
+change asks a target) or `t:<target>#<table>` (a table is to be looked at again): the names under which it travels through
+the lanes as well.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from lily.runtime import aws
 from lily.runtime.settings import settings
 
 SHARDS = 16
-KINDS = {"e": "event", "r": "repeat", "i": "incident"}
+KINDS = {"e": "event", "r": "repeat", "i": "incident", "q": "rule", "t": "table"}
 
 
 @dataclass(frozen=True)

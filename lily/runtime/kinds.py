@@ -94,6 +94,46 @@ def url(*schemes: str, path: bool = True) -> Kind:
     return Kind(f"{expected} URL", lambda env, name: parse(env.str(name)))
 
 
+def texts() -> Kind:
+    """One or more texts, comma separated; repeats are dropped, order is kept."""
+
+    def parse(parts: list[str]) -> tuple[str, ...]:
+        if not parts:
+            raise ValidationError("names nothing; give one or more, comma separated")
+        return tuple(dict.fromkeys(parts))
+
+    return Kind("texts, comma separated", lambda env, name: parse(_parts(env.list(name))))
+
+
+def two_names() -> Kind:
+    """Two names with a dot between them; neither holds a dot itself."""
+
+    def parse(given: str) -> tuple[str, str]:
+        database, dot, schema = given.partition(".")
+        if not (database and dot and schema) or "." in schema:
+            raise ValidationError(f"{given!r} is not two names with a dot between them, as GOV.LILY")
+        return database, schema
+
+    return Kind("two names with a dot between", lambda env, name: parse(env.str(name)))
+
+
+def share() -> Kind:
+    limits = validate.Range(0, 1, error=(message := "must be a share from 0 to 1"))
+    read = partial(Env.float, validate=limits, error_messages={"invalid": message, "too_large": message, "special": message})
+    return Kind("share, 0 to 1", read)
+
+
+def salt() -> Kind:
+    """32 hex digits, of which too many alike are refused: they were made up, not drawn."""
+
+    def parse(given: str) -> Secret:
+        if not re.fullmatch("[0-9a-f]{32}", given) or len(set(given)) < 6:
+            raise ValidationError("must be 32 random hex digits in lower case; make them with: openssl rand -hex 16")
+        return Secret(given)
+
+    return Kind("secret of 32 hex digits", lambda env, name: parse(env.str(name)))
+
+
 def networks() -> Kind:
     def parse(parts: list[str]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         try:

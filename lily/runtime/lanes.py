@@ -2,6 +2,8 @@
 
 A lane is a sorted set of members and a token with a lease; at most one batch of each is in flight, and its end starts the
 next. All of it may be lost at any moment: what is to be done is due in the records, and the sweep pushes it again.
+
+Lanes with a number share the events among them; a lane with a name (`@snowflake-prod`) serves one target.
 """
 
 import secrets
@@ -21,23 +23,31 @@ from lily.runtime.settings import settings
 
 WORK_TTL_S = 300
 RETIRED_MAX = 64  # lanes that a smaller setting left behind and that still have to be drained
+NAMED = "@"  # how the key of a named lane begins
+
+Lane = int | str
 
 
 @dataclass(frozen=True)
 class Batch:
     """Members that now belong to whoever holds `token` of `lane`."""
 
-    lane: int
+    lane: Lane
     token: str
     members: tuple[str, ...]
 
 
-def lane_of(lane_key: str) -> int:
-    """The lane of a lane key (two hex digits), as many as there are now."""
-    return int(lane_key, 16) % settings().lanes.count
+def lane_of(lane_key: str) -> Lane:
+    """The lane of a lane key: two hex digits, spread over as many as there are now, or the name of a lane itself."""
+    return lane_key if lane_key.startswith(NAMED) else int(lane_key, 16) % settings().lanes.count
 
 
-def push(lane: int, members: Iterable[str]) -> Batch | None:
+def of_target(name: str) -> str:
+    """The lane key, and the lane, of a target instance."""
+    return f"{NAMED}{name}"
+
+
+def push(lane: Lane, members: Iterable[str]) -> Batch | None:
     """Add members to a lane; those already waiting stay where they are. A batch to start, if the lane was idle.
 
     Raises Transient while Redis does not answer; whether the members were added is then unknown, which does no harm.
@@ -47,7 +57,7 @@ def push(lane: int, members: Iterable[str]) -> Batch | None:
     return _run("push", lane, secrets.token_hex(8), scored)
 
 
-def push_many(members_by_lane: Mapping[int, Iterable[str]]) -> list[Batch]:
+def push_many(members_by_lane: Mapping[Lane, Iterable[str]]) -> list[Batch]:
     """`push` for several lanes in one exchange with Redis; the batches to start."""
     lanes = [lane for lane, members in members_by_lane.items() if members]
     score = f"{time.time():.3f}"
@@ -70,7 +80,7 @@ def push_many(members_by_lane: Mapping[int, Iterable[str]]) -> list[Batch]:
     return batches
 
 
-def start(lane: int) -> Batch | None:
+def start(lane: Lane) -> Batch | None:
     """A batch to start, if the lane has members but nobody holds it: its last holder died."""
     return _run("start", lane, secrets.token_hex(8), [])
 
@@ -91,19 +101,21 @@ def release(batch: Batch) -> None:
     _call("release", batch.lane, "", [batch.token])
 
 
-def depths() -> dict[int, int]:
+def depths() -> dict[Lane, int]:
     """How many members wait in each lane, retired ones included that still have some. Raises Transient."""
+    lanes: list[Lane] = [*range(RETIRED_MAX), *map(of_target, settings().targets)]
     try:
         pipeline = redis_pool.client().pipeline(transaction=False)
-        for lane in range(RETIRED_MAX):
+        for lane in lanes:
             pipeline.zcard(_key(lane, "q"))
         counts = pipeline.execute()
     except redis.RedisError as error:
         raise Transient(f"Redis: {error}") from error
-    return {lane: int(n) for lane, n in enumerate(counts) if n or lane < settings().lanes.count}
+    in_use = {*range(settings().lanes.count), *lanes[RETIRED_MAX:]}
+    return {lane: int(n) for lane, n in zip(lanes, counts, strict=True) if n or lane in in_use}
 
 
-def waiting(lane: int, members: Sequence[str]) -> set[str]:
+def waiting(lane: Lane, members: Sequence[str]) -> set[str]:
     """Those of `members` that wait in the lane at this moment. Raises Transient."""
     if not members:
         return set()
@@ -138,12 +150,12 @@ def drop_work(batch: Batch) -> None:
         return
 
 
-def _run(act: str, lane: int, token: str, arguments: Sequence[str]) -> Batch | None:
+def _run(act: str, lane: Lane, token: str, arguments: Sequence[str]) -> Batch | None:
     members = _call(act, lane, token, arguments)
     return Batch(lane, token, tuple(members)) if members else None
 
 
-def _call(act: str, lane: int, token: str, arguments: Sequence[str]) -> list[str]:
+def _call(act: str, lane: Lane, token: str, arguments: Sequence[str]) -> list[str]:
     fixed = _arguments(act, lane, token)
     try:
         client = redis_pool.client()
@@ -157,7 +169,7 @@ def _call(act: str, lane: int, token: str, arguments: Sequence[str]) -> list[str
     return [member.decode() for member in answer]
 
 
-def _arguments(act: str, lane: int, token: str) -> list[str]:
+def _arguments(act: str, lane: Lane, token: str) -> list[str]:
     """The script's two keys and what every act needs."""
     lanes = settings().lanes
     return [_key(lane, "q"), _key(lane, "lock"), act, token, str(int(lanes.lease_s * 1000)), str(lanes.batch_max)]
@@ -171,7 +183,7 @@ def _script() -> tuple[str, str]:
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _key(lane: int, part: str) -> str:
+def _key(lane: Lane, part: str) -> str:
     return f"{settings().installation}:{{lane:{lane}}}:{part}"
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SourceSettings",
+    "TargetSettings",
     "WebSettings",
     "load",
     "settings",
@@ -207,6 +208,96 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetSettings:
+    """Targets: warehouses in which rules take effect. Each has a queue, `target-<name>`, and a worker of its own."""
+
+    name: str
+    kind: str = variable(
+        "KIND",
+        kinds.matching("[a-z][a-z0-9-]*", "the name of a connector, such as snowflake"),
+        "What warehouse this is: the name of a connector.",
+        default=OWN_NAME,
+    )
+    url: str = variable(
+        "URL",
+        kinds.url("http", "https", path=False),
+        "Where the warehouse answers, as https://xy12345.eu-central-1.snowflakecomputing.com.",
+    )
+    account: str | None = variable("ACCOUNT", kinds.text(), "Account identifier, where the kind has one.", default=None)
+    user: str | None = variable("USER", kinds.text(), "Service user with a key pair.", default=None)
+    private_key: Secret | None = variable(
+        "PRIVATE_KEY", kinds.secret(100), "The user's private key (PEM); or OAUTH_* is set.", default=None
+    )
+    oauth_client_id: str | None = variable("OAUTH_CLIENT_ID", kinds.text(), "OAuth client, instead of a key pair.", default=None)
+    oauth_client_secret: Secret | None = variable("OAUTH_CLIENT_SECRET", kinds.secret(), "Its secret.", default=None)
+    oauth_token_url: str | None = variable(
+        "OAUTH_TOKEN_URL", kinds.url("http", "https"), "Where it gets tokens, if not from the warehouse itself.", default=None
+    )
+    oauth_scope: str | None = variable("OAUTH_SCOPE", kinds.text(), "Scope that it asks for.", default=None)
+    role: str | None = variable("ROLE", kinds.text(), "Role in which Lily works, as stored.", default=None)
+    warehouse: str | None = variable("WAREHOUSE", kinds.text(), "Where its statements run: warehouse name or id.", default=None)
+    home: tuple[str, str] = variable(
+        "HOME",
+        kinds.two_names(),
+        "Database and schema, as stored, in which Lily keeps its policies, functions, tags and canaries: GOV.LILY.",
+    )
+    databases: tuple[str, ...] = variable(
+        "DATABASES", kinds.texts(), "Databases (catalogs), as stored, whose tables rules may reach, comma separated."
+    )
+    catalog_connection: str | None = variable(
+        "CATALOG_CONNECTION",
+        kinds.text(),
+        "Qualified name of the connection that this warehouse is in the catalog, as default/snowflake/1700000000.",
+        default=None,
+    )
+    mode: str = variable(
+        "MODE",
+        kinds.one_of("enforce", "report", "paused"),
+        "What may be done until the API says otherwise: all, plans only, or nothing.",
+        default="enforce",
+    )
+    sessions: int = variable("SESSIONS", kinds.whole(1, 64), "Statements at work at once.", default="8")
+    statement_timeout_s: float = variable(
+        "STATEMENT_TIMEOUT_S", kinds.seconds(0.5, 30), "Deadline of one statement. Less than half of LILY_LEASE_S.", default="6"
+    )
+    several_columns: bool = variable(
+        "SEVERAL_COLUMNS", kinds.flag(), "Protect many columns of a table in one statement, where the kind can.", default="true"
+    )
+    inventory_every_s: float = variable(
+        "INVENTORY_EVERY_S", kinds.seconds(1, 86_400), "How often the list of tables and columns is read.", default="60"
+    )
+    reconcile_every_s: float = variable(
+        "RECONCILE_EVERY_S", kinds.seconds(1, 86_400 * 7), "How often what is in force is read back and compared.", default="900"
+    )
+    repair: bool = variable(
+        "REPAIR", kinds.flag(), "Undo drift that reconciliation finds; false: report it only.", default="true"
+    )
+    statements_per_hour: int = variable(
+        "STATEMENTS_PER_HOUR",
+        kinds.whole(10, 10_000_000),
+        "Statements that reconciliation and inventory may run.",
+        default="20000",
+    )
+    brake_share: float = variable(
+        "BRAKE_SHARE",
+        kinds.share(),
+        "Part of what is enforced that may lose protection within 24 hours before more waits for a confirmation.",
+        default="0.2",
+    )
+    brake_places: int = variable(
+        "BRAKE_PLACES", kinds.whole(0, 1_000_000), "Columns and tables that may always lose it.", default="10"
+    )
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if (self.private_key is None) == (self.oauth_client_id is None):
+            yield "PRIVATE_KEY", f"set either this (with USER) or OAUTH_CLIENT_ID for {self.name!r}, not both and not neither"
+        if self.private_key is not None and self.user is None:
+            yield "USER", "is required with a private key"
+        if self.oauth_client_id is not None and self.oauth_client_secret is None:
+            yield "OAUTH_CLIENT_SECRET", "is required with OAUTH_CLIENT_ID"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClientSettings:
     """Clients: programs that may ask the API for tokens (OAuth 2 client credentials; the name is the client id)."""
 
@@ -312,6 +403,21 @@ class Settings:
         "Names of the sources.",
         default="monte-carlo",
     )
+    hash_salt: Secret | None = variable(
+        "LILY_HASH_SALT",
+        kinds.salt(),
+        "32 hex digits that go into every hash which masks show: equal in all targets, never to change while rules hash. "
+        "Make one with: openssl rand -hex 16. Required with LILY_TARGETS.",
+        default=None,
+    )
+    targets: Mapping[str, TargetSettings] = instances(
+        TargetSettings,
+        "LILY_TARGETS",
+        "LILY_TARGET_",
+        kinds.names("[a-z][a-z0-9-]*", "lower case letters, digits and hyphens"),
+        "Names of the targets.",
+        default="",
+    )
     clients: Mapping[str, ClientSettings] = instances(
         ClientSettings,
         "LILY_CLIENTS",
@@ -321,6 +427,10 @@ class Settings:
         default="",
     )
 
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if self.targets and self.hash_salt is None:
+            yield "LILY_HASH_SALT", "is required with LILY_TARGETS; make one with: openssl rand -hex 16"
+
 
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings that `environ` describes. An empty value counts as not set. Raises SettingsError with every fault."""
@@ -329,7 +439,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     reader.unknown(
         "LILY_",
         ignored="LILY_RUN_",  # they belong to `make run`
-        lists={"LILY_SOURCE_": "LILY_SOURCES", "LILY_CLIENT_": "LILY_CLIENTS"},
+        lists={"LILY_SOURCE_": "LILY_SOURCES", "LILY_TARGET_": "LILY_TARGETS", "LILY_CLIENT_": "LILY_CLIENTS"},
     )
     if reader.faults:
         raise SettingsError(reader.faults)
