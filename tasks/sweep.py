@@ -7,7 +7,7 @@ the time until the next sweep.
 import random
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -34,9 +34,11 @@ def sweep() -> None:
     """Bring everything that is overdue back to its lane, oldest first, until nothing is due or the lanes are full."""
     ends_at = time.monotonic() + LASTS_S
     try:
-        room = {lane: settings().lanes.depth_max - depth for lane, depth in lanes.depths().items()}
-        brought = sum(_sweep_kind(kind, room, ends_at) for kind in due.KINDS.values())
-        _start_idle(room)
+        depths = lanes.depths()
+        shared, named = _room(depths, lambda lane: isinstance(lane, int)), _room(depths, lambda lane: isinstance(lane, str))
+        rooms = [(kind, named if kind in due.OF_TARGETS else shared) for kind in due.KINDS.values()]
+        brought = sum(_sweep_kind(kind, room, ends_at) for kind, room in rooms if room)
+        _start_idle(depths)
     except (Transient, Permanent) as error:
         log.warning(
             "sweep.cut_short", reason=error.reason
@@ -44,6 +46,10 @@ def sweep() -> None:
         return
     if brought:
         log.info("sweep.brought", count=brought)
+
+
+def _room(depths: Mapping[Lane, int], of_kind: Callable[[Lane], bool]) -> dict[Lane, int]:
+    return {lane: settings().lanes.depth_max - depth for lane, depth in depths.items() if of_kind(lane)}
 
 
 def _sweep_kind(kind: str, room: dict[Lane, int], ends_at: float) -> int:
@@ -114,9 +120,9 @@ def _give_up(hopeless: Sequence[Event]) -> None:
     telling.settle_events(Work(events=stored), {f"e:{event_id}": error for event_id in stored})
 
 
-def _start_idle(room: dict[Lane, int]) -> None:
+def _start_idle(known: Iterable[Lane]) -> None:
     """Lanes whose holder died, those of a larger setting before included."""
-    for lane in room:
+    for lane in known:
         batch = lanes.start(lane)
         if batch:
             doors.start(batch)

@@ -15,6 +15,7 @@ from lily.runtime.settings import settings
 
 SHARDS = 16
 KINDS = {"e": "event", "r": "repeat", "i": "incident", "q": "rule", "t": "table"}
+OF_TARGETS = frozenset({"rule", "table"})  # the others are of the lanes that events share
 
 
 @dataclass(frozen=True)
