@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from lily.runtime import lanes
 from lily.runtime.errors import Transient
 from lily.runtime.settings import settings
 
+EXPIRES_S = 300  # an order to look at a target that nobody took up by then has been followed by others
 STEPS = ("ingest", "enrich", "store", "publish")
 
 
@@ -34,19 +36,60 @@ def wake_many(members_by_lane_key: Mapping[str, Iterable[str]]) -> None:
         start(batch)
 
 
+def wake_target(target: str, members: Iterable[str]) -> None:
+    """Have a target look at rules (`q:<target>#<rule>`) and tables (`t:<target>#<table>`). As `wake`."""
+    wake(lanes.of_target(target), members)
+
+
+def reconcile(targets: Iterable[str]) -> None:
+    """Have what is in force in these targets read back and compared, now. Raises Transient when Redis does not answer."""
+    for name in targets:
+        _send("reconcile", name)
+
+
+def refresh_inventory(targets: Iterable[str]) -> None:
+    """Have the lists of tables of these targets read, now. Raises Transient when Redis does not answer."""
+    for name in targets:
+        _send("refresh_inventory", name)
+
+
+def queue_of(target: str) -> str:
+    return f"target-{target}"
+
+
 def start(batch: lanes.Batch) -> None:
-    """Send the chain of a batch that is ours. If that fails, the lane is free again and its members wait for the sweep."""
+    """Send the task of a batch that is ours. If that fails, the lane is free again and its members wait for the sweep."""
+    from kombu.exceptions import OperationalError
+
+    try:
+        _work(batch).apply_async(retry=False, argsrepr="", kwargsrepr="")
+    except (OperationalError, OSError) as error:
+        lanes.release(batch)
+        raise Transient(f"Redis: {error}") from error
+
+
+def _work(batch: lanes.Batch) -> Any:
+    """What a batch's lane is for: the inbound chain, or a propagation in the queue of its target."""
     from celery import chain
+
+    from tasks.celery import celery
+
+    args = (lanes.form(batch),)
+    if isinstance(batch.lane, str):
+        target = settings().targets[batch.lane[len(lanes.NAMED) :]]
+        return celery.signature(f"propagate_to_{target.kind}", args=args, queue=queue_of(target.name))
+    inline = len(batch.members) <= settings().lanes.inline_batch_max
+    first, *following = (celery.signature(name) for name in STEPS)
+    first = first.clone(args=args, kwargs={"inline": inline})
+    return first if inline else chain(first, *following)
+
+
+def _send(name: str, target: str) -> None:
     from kombu.exceptions import OperationalError
 
     from tasks.celery import celery
 
-    inline = len(batch.members) <= settings().lanes.inline_batch_max
-    first, *following = (celery.signature(name) for name in STEPS)
-    first = first.clone(args=(lanes.form(batch),), kwargs={"inline": inline})
-    work = first if inline else chain(first, *following)
     try:
-        work.apply_async(retry=False, argsrepr="", kwargsrepr="")
+        celery.signature(name, args=(target,), queue=queue_of(target)).apply_async(retry=False, expires=EXPIRES_S)
     except (OperationalError, OSError) as error:
-        lanes.release(batch)
         raise Transient(f"Redis: {error}") from error

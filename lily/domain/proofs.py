@@ -3,8 +3,8 @@
 No evidence ever holds a value: what a reader saw is one of a few words (`shown`), decided where it was read.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -113,6 +113,25 @@ class Verdict:
     at: datetime
     bodies: Mapping[str, str]  # by object, as expected
     query_ids: tuple[str, ...]
+
+
+def of_rule(expected: Expected, rule_id: str, columns: Collection[str | None]) -> Expected:
+    """What must be seen of a table for one rule's sake. `columns` are those that it is or was about; None: the table's rows.
+
+    A rule answers for the masks and the row policy that it has a part in, and for what is missing or left over of its columns.
+    """
+    objects = tuple(thing for thing in expected.objects if rule_id in thing.spec.rules)
+    names = {thing.name for thing in objects}
+    has_rows = expected.rows in names
+    return replace(
+        expected,
+        masks={column: name for column, name in expected.masks.items() if name in names},
+        rows=expected.rows if has_rows else None,
+        row_columns=expected.row_columns if has_rows else (),
+        objects=objects,
+        absent={column: name for column, name in expected.absent.items() if column in columns},
+        unmet=tuple(one for one in expected.unmet if one.column in columns),
+    )
 
 
 def compare(expected: Expected, observed: Observed) -> Verdict:

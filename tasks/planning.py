@@ -1,0 +1,138 @@
+"""What a target's tables are to have, what they have, and the plan between the two: read here, decided in the domain."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from lily.records.held import HeldPlan
+from lily.records.table_states import TableState
+
+from connectors import registry
+from connectors.contracts import Target as Connector
+from lily.domain import brake, carriers, classifications, matching
+from lily.domain.actual import Actual
+from lily.domain.brake import Limits, Protection, Verdict
+from lily.domain.inventory import Site, TableId
+from lily.domain.matching import Wanted
+from lily.domain.naming import Owner, Spec, body_hash, object_name
+from lily.domain.plan import Plan, diff
+from lily.domain.rules import Rule
+from lily.domain.targets import Target
+from lily.records import annotations, held, inventory, rules, table_states
+from lily.runtime import clock
+from lily.runtime.settings import TargetSettings, settings
+
+TABLES_MAX = 300  # planned at once; bystanders beyond get a new object instead of a change in place
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is, what is to be, and how to get there. `states`: the tables as last proven; `gone`: asked for and not there."""
+
+    wanted: Wanted
+    actual: Actual
+    plan: Plan
+    verdict: Verdict
+    states: Mapping[TableId, TableState]
+    gone: tuple[TableId, ...] = ()
+    confirmed: tuple[HeldPlan, ...] = ()
+
+
+def connector(config: TargetSettings) -> Connector:
+    return registry.target(config.kind)
+
+
+def target_of(config: TargetSettings) -> Target:
+    """The instance as the domain sees it. The salt has the name of the installation's only one."""
+    return Target(config.name, settings().installation, "deployment", connector(config).capabilities(config.name))
+
+
+def tables_of(rule: Rule, config: TargetSettings) -> set[TableId]:
+    """The tables that a rule may concern: by the classifications they carry, by the names in the inventory."""
+    found: set[TableId] = set()
+    if rule.match.classifications:
+        found |= annotations.tables_with(config.name, rule.match.classifications)
+    if rule.match.columns or rule.match.patterns:
+        ignores_case = target_of(config).can.ignores_case
+        tables, _ = inventory.load(config.name)
+        found |= {name for name, table in tables.items() if matching.concerns(rule, table, {}, ignores_case=ignores_case)}
+    return found
+
+
+def make(config: TargetSettings, tables: Collection[TableId]) -> Picture:
+    """Read everything about `tables` anew and plan. Raises Transient and Permanent."""
+    target, warehouse, live = target_of(config), connector(config), rules.every()
+    actual = warehouse.read(config.name, tables)
+    wanted = _wanted(live, actual, target)
+    actual = warehouse.closer(config.name, actual, _relevant(wanted, actual, target, live))
+    beside = carriers.bystanders(_specs(wanted), actual, target)
+    if beside and len(beside) + len(actual.tables) <= TABLES_MAX:
+        actual = replace(actual, tables={**warehouse.read(config.name, beside).tables, **actual.tables})
+        wanted = _wanted(live, actual, target)
+        actual = warehouse.closer(config.name, actual, _relevant(wanted, actual, target, live))
+    states = table_states.load(config.name, [*actual.tables, *tables])
+    agreed = tuple(held.confirmed(config.name))
+    verdict = _verdict(config, wanted, actual, states, agreed)
+    plan = diff(wanted, actual, target, verdict.held)
+    return Picture(wanted, actual, plan, verdict, states, tuple(sorted(set(tables) - actual.tables.keys())), agreed)
+
+
+def _wanted(live: Iterable[Rule], actual: Actual, target: Target) -> Wanted:
+    classified = classifications.by_table(
+        (one for some in annotations.of_tables(target.name, actual.tables).values() for one in some), target.name
+    )
+    return matching.wanted(live, [table.table for table in actual.tables.values()], classified, target, clock.now())
+
+
+def _specs(wanted: Wanted) -> list[Spec]:
+    return [spec for table in wanted.tables.values() for spec in table.specs.values()]
+
+
+def _relevant(wanted: Wanted, actual: Actual, target: Target, live: Iterable[Rule]) -> set[str]:
+    """Objects whose body and uses the plan has to know: those that carry or may carry what is wanted, and those left over."""
+    firsts = {object_name(target.installation, spec) for spec in _specs(wanted)}
+    carried = {what.name for table in actual.tables.values() for what in table.attached.values() if what.owner is Owner.OURS}
+    alive = {rule.id for rule in live}
+    names = set(carried)
+    for name, known in actual.objects.items():
+        if known.owner is not Owner.OURS:
+            continue
+        is_orphan = known.comment is not None and not alive.issuperset(rule for rule, _ in known.comment.versions)
+        if is_orphan or any(name == first or name.startswith(f"{first}_") for first in firsts):
+            names.add(name)
+    return names
+
+
+def _verdict(
+    config: TargetSettings, wanted: Wanted, actual: Actual, states: Mapping[TableId, TableState], agreed: Iterable[HeldPlan]
+) -> Verdict:
+    """Whether what the tables would lose may go now, given what the target has lost today and what people agreed to."""
+    before = _before(wanted, actual, states, target_of(config))
+    lost = brake.weakenings(before, brake.planned(wanted, before))
+    limits = Limits(config.brake_share, config.brake_places)
+    if not lost:
+        return Verdict((), frozenset(), brake.fingerprint(()), 0, 0)
+    now = clock.now()
+    return brake.judge(
+        lost,
+        table_states.enforced_sites(config.name),
+        held.spent(config.name, now - limits.window),
+        [one for plan in agreed for one in plan.weakenings],
+        limits,
+        now,
+    )
+
+
+def _before(wanted: Wanted, actual: Actual, states: Mapping[TableId, TableState], target: Target) -> dict[Site, Protection]:
+    """What each place has now. Its meaning is known only where the body in force is one that was proven, or that is wanted."""
+    proven: dict[tuple[str, str], Spec] = {
+        (thing.name, thing.body): thing.spec for state in states.values() for thing in state.expected.objects
+    }
+    proven |= {(object_name(target.installation, spec), body_hash(spec, target.can.revision)): spec for spec in _specs(wanted)}
+    found: dict[Site, Protection] = {}
+    for table in actual.tables.values():
+        for site, what in table.attached.items():
+            if what.owner is Owner.OURS:
+                there = actual.objects.get(what.name)
+                spec = proven.get((what.name, there.body)) if there and there.body else None
+                found[site] = Protection(spec, what.columns)
+    return found
