@@ -1,6 +1,7 @@
 """Celery's settings: the broker, which queue does what, and what beat sends. Read by tasks.celery."""
 
 from lily.runtime.settings import settings
+from tasks import doors
 
 broker_url = settings().redis_url
 broker_connection_retry_on_startup = True
@@ -39,5 +40,14 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 
 _every_s = settings().sweep_every_s
 beat_schedule = {"sweep": {"task": "sweep", "schedule": _every_s, "options": {"queue": "io", "expires": _every_s}}}
+for _target in settings().targets.values():
+    for _task, _every_s in (("refresh_inventory", _target.inventory_every_s), ("reconcile", _target.reconcile_every_s)):
+        _options = {"queue": doors.queue_of(_target.name), "expires": _every_s}
+        beat_schedule[f"{_task} {_target.name}"] = {
+            "task": _task,
+            "args": (_target.name,),
+            "schedule": _every_s,
+            "options": _options,
+        }
 beat_max_loop_interval = 5
 timezone = "UTC"

@@ -49,6 +49,13 @@ class Applied:
     leftover: list[Exception] = field(default_factory=list)
     shown: dict[Behaviour, Seen] = field(default_factory=dict)
 
+    def add(self, earlier: "Applied") -> None:
+        """What ran before it, in an earlier round of the same propagation."""
+        for table, some in earlier.statements.items():
+            self.statements[table][:0] = some
+        for name, some in earlier.shared.items():
+            self.shared[name][:0] = some
+
     @property
     def is_stale(self) -> bool:
         """Whether something was not as the plan had read it: planning anew is the way on."""

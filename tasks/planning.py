@@ -33,6 +33,7 @@ class Picture:
     plan: Plan
     verdict: Verdict
     states: Mapping[TableId, TableState]
+    live: frozenset[str]  # rules that there are
     gone: tuple[TableId, ...] = ()
     confirmed: tuple[HeldPlan, ...] = ()
 
@@ -73,14 +74,15 @@ def make(config: TargetSettings, tables: Collection[TableId]) -> Picture:
     agreed = tuple(held.confirmed(config.name))
     verdict = _verdict(config, wanted, actual, states, agreed)
     plan = diff(wanted, actual, target, verdict.held)
-    return Picture(wanted, actual, plan, verdict, states, tuple(sorted(set(tables) - actual.tables.keys())), agreed)
+    gone = tuple(sorted(set(tables) - actual.tables.keys()))
+    return Picture(wanted, actual, plan, verdict, states, frozenset(rule.id for rule in live), gone, agreed)
 
 
 def _wanted(live: Iterable[Rule], actual: Actual, target: Target) -> Wanted:
     classified = classifications.by_table(
         (one for some in annotations.of_tables(target.name, actual.tables).values() for one in some), target.name
     )
-    return matching.wanted(live, [table.table for table in actual.tables.values()], classified, target, clock.now())
+    return matching.wanted(live, classified, [table.table for table in actual.tables.values()], target, clock.now())
 
 
 def _specs(wanted: Wanted) -> list[Spec]:

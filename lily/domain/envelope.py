@@ -4,6 +4,7 @@ Sources: cloudevents.io, spec 1.0.2 (attribute names and types); EventBridge API
 entry's size is its Source, DetailType, Detail and Resources in UTF-8, and 14 bytes for its Time).
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from lily.domain.brake import Weakening
 from lily.domain.events import Event, Repeat
 from lily.domain.incidents import Effect, Incident
 
@@ -24,6 +26,7 @@ TYPES = {
     Effect.UNCHANGED: "lily.incident.unchanged",
 }
 UNKNOWN = "lily.event.unknown"  # a delivery that names no incident
+WEAKENED = "lily.protection.weakened"
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,29 @@ def of_incident(incident: Incident, occurrence: str, effect: Effect, time: datet
         subject=tables[0] if tables else None,
         resources=tables[:10],
         data={"effect": effect.value, "incident": incident_data(incident, occurrence), "assets": list(tables)},
+    )
+
+
+def of_weakening(target: str, one: Weakening, plan: str, time: datetime) -> Message:
+    """The message that a place lost protection. `plan` tells one time from another; a repetition has the same id."""
+    place = one.site.table
+    told = [target, place.database, place.schema, place.name, one.site.column, one.before, one.after, plan]
+    return Message(
+        id=hashlib.sha256(json.dumps(told).encode()).hexdigest(),
+        type=WEAKENED,
+        source=f"/lily/targets/{target}",
+        time=time,
+        path=f"/security/targets/{target}",
+        subject=str(one.site),
+        data={
+            "target": target,
+            "database": place.database,
+            "schema": place.schema,
+            "table": place.name,
+            "column": one.site.column,
+            "why": one.why.value,
+            "reader": None if one.reader is None else [f"{held.kind} {held.name}" for held in sorted(one.reader)],
+        },
     )
 
 

@@ -12,6 +12,7 @@ from lily.domain.branches import MaskSpec, Reader, readers
 from lily.domain.inventory import TableId
 from lily.domain.naming import Spec
 from lily.domain.rules import ActionKind
+from lily.domain.steps import TagEntry
 
 CLEAR, ALL_ROWS, FILTERED_ROWS, OTHERWISE = "clear", "all_rows", "filtered_rows", "otherwise"
 SHOWN = frozenset({CLEAR, ALL_ROWS, FILTERED_ROWS, OTHERWISE, *(kind.value for kind in ActionKind)})
@@ -132,6 +133,12 @@ def of_rule(expected: Expected, rule_id: str, columns: Collection[str | None]) -
         absent={column: name for column, name in expected.absent.items() if column in columns},
         unmet=tuple(one for one in expected.unmet if one.column in columns),
     )
+
+
+def untagged(wanted: frozenset[TagEntry], unset: frozenset[TagEntry], now: frozenset[TagEntry]) -> frozenset[TagEntry]:
+    """Tags that are not as they were made: wanted and not there, or taken away and still there."""
+    there = {(entry.column, entry.key) for entry in now}
+    return frozenset(wanted - now) | frozenset(entry for entry in unset if (entry.column, entry.key) in there)
 
 
 def compare(expected: Expected, observed: Observed) -> Verdict:

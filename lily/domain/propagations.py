@@ -79,6 +79,21 @@ def move(one: Propagation, state: State, at: datetime, reason: str = "", due_at:
     return replace(one, state=state, since=at, reason=reason, due_at=due_at)
 
 
+def reach(one: Propagation, state: State, at: datetime, reason: str = "", due_at: datetime | None = None) -> Propagation:
+    """The propagation in `state`, by legal moves: what was begun by somebody who died is pending and begun again on the way.
+
+    Staying in a state renews its reason and due time and keeps `since`. Raises IllegalMove from SUPERSEDED.
+    """
+    if one.state is state:
+        return replace(one, reason=reason, due_at=due_at)
+    way = one
+    if state not in MOVES[way.state] and way.state is not State.PENDING:
+        way = move(way, State.PENDING, at, due_at=at)
+    if state not in MOVES[way.state] and state is not State.PENDING:
+        way = move(way, State.APPLYING, at, due_at=at)
+    return move(way, state, at, reason, due_at) if way.state is not state else replace(way, reason=reason, due_at=due_at)
+
+
 def failed_once(one: Propagation, at: datetime, reason: str, due_at: datetime) -> Propagation:
     """Back to pending after an attempt that may succeed later."""
     return replace(move(one, State.PENDING, at, reason, due_at), attempts=one.attempts + 1)
