@@ -10,8 +10,9 @@ from lily.domain.drift import DriftKind, find
 from lily.domain.inventory import Table
 from lily.domain.matching import Wanted, wanted
 from lily.domain.plan import diff
-from lily.domain.proofs import Behaviour, Observed, Outcome, Seen, compare
+from lily.domain.proofs import Behaviour, Observed, Outcome, Seen, compare, of_rule, untagged
 from lily.domain.rules import Principal
+from lily.domain.steps import TagEntry
 from tests.domain.security import NOW, SNOW, a_rule, a_table
 from tests.domain.warehouse import Held, Warehouse
 
@@ -192,3 +193,34 @@ def test_an_object_that_is_gone_is_drift():
     actual = house.read({TABLE.id})
 
     assert {one.kind for one in find(expected, TABLE, tags, replace(actual, objects={}))} == {DriftKind.OBJECT_GONE}
+
+
+def test_a_rule_answers_for_what_it_has_a_part_in_and_for_nothing_else():
+    two = [a_rule("r1", match={"columns": ["email"]}), a_rule("r2", match={"columns": ["region", "bad"]})]
+    house, expected, _ = carried_out(two)
+    seen = observed(house, expected)
+    spoilt = replace(seen, masks={**seen.masks, "email": "another"})
+
+    assert compare(of_rule(expected, "r1", {"email"}), seen).outcome is Outcome.ENFORCED
+    assert compare(of_rule(expected, "r1", {"email"}), spoilt).outcome is Outcome.FAILED
+    assert compare(of_rule(expected, "r2", {"region"}), spoilt).outcome is Outcome.ENFORCED
+    assert compare(of_rule(expected, "r2", {"region", "bad"}), seen).reasons[-1].endswith("cannot be masked")
+
+
+def test_a_rule_that_is_gone_answers_for_what_it_left():
+    house, expected, _ = carried_out([a_rule("r1", match={"columns": ["email"]})])
+    seen = observed(house, expected)
+    bare = replace(expected, masks={}, objects=(), absent={"email": expected.masks["email"]})
+
+    assert compare(of_rule(bare, "r1", {"email"}), seen).outcome is Outcome.FAILED
+    assert compare(of_rule(bare, "r1", {"email"}), replace(seen, masks={})).outcome is Outcome.ENFORCED
+    assert compare(of_rule(bare, "r2", {"region"}), seen).outcome is Outcome.ENFORCED
+
+
+def test_tags_that_are_not_as_they_were_made_are_told():
+    put, taken = TagEntry("email", "lily__pii", "redact"), TagEntry(None, "lily__gdpr")
+    moved = replace(put, value="hash")
+
+    assert untagged(frozenset({put}), frozenset({taken}), frozenset({put})) == frozenset()
+    assert untagged(frozenset({put}), frozenset(), frozenset({moved})) == {put}
+    assert untagged(frozenset(), frozenset({taken}), frozenset({replace(taken, value="x")})) == {taken}

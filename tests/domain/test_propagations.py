@@ -22,6 +22,7 @@ from lily.domain.propagations import (
     move,
     overall,
     pending,
+    reach,
 )
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -91,3 +92,18 @@ def test_a_rule_is_enforced_only_if_every_table_is(found):
 )
 def test_without_an_enforced_table_the_worst_state_counts(found, state):
     assert overall(found) is state
+
+
+@pytest.mark.parametrize(("here", "there"), list(product(set(State) - {State.SUPERSEDED}, State)))
+def test_every_state_is_reached_by_legal_moves_with_a_due_time_only_while_there_is_work(here, there):
+    one = Propagation(KEY, here, NOON, attempts=2, due_at=NOON if here in DUE else None)
+    due = NOON if there in DUE else None
+
+    there_now = reach(one, there, NOON, "why", due)
+
+    assert (there_now.state, there_now.reason, there_now.due_at, there_now.attempts) == (there, "why", due, 2)
+
+
+def test_what_was_superseded_stays_so():
+    with pytest.raises(IllegalMove):
+        reach(Propagation(KEY, State.SUPERSEDED, NOON), State.ENFORCED, NOON)
