@@ -82,7 +82,8 @@ def move(one: Propagation, state: State, at: datetime, reason: str = "", due_at:
 def reach(one: Propagation, state: State, at: datetime, reason: str = "", due_at: datetime | None = None) -> Propagation:
     """The propagation in `state`, by legal moves: what was begun by somebody who died is pending and begun again on the way.
 
-    Staying in a state renews its reason and due time and keeps `since`. Raises IllegalMove from SUPERSEDED.
+    Staying in a state renews its reason and due time and keeps `since`. Raises IllegalMove from SUPERSEDED, and to DRIFTED from
+    anything that was not in force.
     """
     if one.state is state:
         return replace(one, reason=reason, due_at=due_at)
