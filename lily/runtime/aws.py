@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from lily.runtime import metrics
@@ -104,9 +105,24 @@ def credentials() -> Any | None:
 
 
 def _session() -> Any:
-    import boto3
+    return kept("session", 0.0, 0, _begin)
 
-    return boto3.session.Session(region_name=settings().aws.region)
+
+def _begin() -> Any:
+    import boto3
+    from botocore.session import Session
+
+    core = Session()
+    core.register_component("data_loader", _loader())
+    return boto3.session.Session(region_name=settings().aws.region, botocore_session=core)
+
+
+@cache
+def _loader() -> Any:
+    """The descriptions of AWS' services, read once per process, not for each client: they are 40 ms of parsing."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 def _make(service: str, read_timeout_s: float, attempts: int) -> Any:
