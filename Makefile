@@ -24,6 +24,8 @@ NO_PYTHON := no Python from 3.11 to 3.13 with the modules venv and ensurepip (on
 
 BIN := .venv/bin
 SANDBOX_BIN := .venv-sandbox/bin
+# Whole files, the longest first, to as many processes as there are cores.
+PYTEST := pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 
 # Always asked, does nothing when all is there. The locks keep two makes from building the same thing at once.
@@ -50,7 +52,7 @@ demo: virtualenv-sandbox ## A guided tour of the running system (in a second ter
 ##@ Work
 test: virtualenv virtualenv-sandbox ## Lint, types, floors and all tests; does no harm to a running system
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; export PATH; failed=; \
-	for check in 'ruff check' mypy lint-imports pytest; do \
+	for check in 'ruff check' mypy lint-imports '$(PYTEST)'; do \
 		printf '\n== %s\n' "$$check"; \
 		$$check || failed="$$failed, $$check"; \
 	done; \

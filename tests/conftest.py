@@ -35,6 +35,14 @@ os.environ.update(
 )
 
 
+LONGEST = ("tests/journeys/", *(f"tests/sandbox/test_{name}.py" for name in ("up", "aws", "demo", "make")), "tests/tasks/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take longest come first: where several processes share the tests, none is left with one of them at the end."""
+    items.sort(key=lambda item: next((n for n, path in enumerate(LONGEST) if item.nodeid.startswith(path)), len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an AWS stand-in that lives as long as the session, with all that was put there."""

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -73,12 +74,17 @@ def test_any_sequence_of_lives_and_deaths_loses_nothing_and_repeats_nothing(live
 
 def test_a_snapshot_taken_while_writes_go_on_loses_none_of_them(tmp_path: Path) -> None:
     store = Store(tmp_path, length_max_bytes=2_000)
-    for n in range(2_000):
+    numbers = count()
+
+    def stands() -> bool:
+        n = next(numbers)
         store.add(f"{n % 7}", n)
+        return n > 2_000 and any(not path.suffix for path in tmp_path.glob("snapshot-*"))
+
+    eventually(stands, within_s=10, every_s=0)
     store.die()
 
     assert Store(tmp_path).sums == store.sums
-    assert list(tmp_path.glob("snapshot-*"))
 
 
 def test_what_a_snapshot_replaced_is_removed(tmp_path: Path) -> None:

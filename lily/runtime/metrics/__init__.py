@@ -222,9 +222,10 @@ def _running() -> _Table:
 
 
 def _flush_for_ever(table: _Table) -> None:
+    time.sleep(FLUSH_S)
     while table is _table:
-        time.sleep(FLUSH_S)
         flush()
+        time.sleep(FLUSH_S)
 
 
 def _start_empty() -> None:
