@@ -188,7 +188,7 @@ def running(kind: str, folder: Path, more: Mapping[str, str]) -> Iterator[System
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     ports = {name: _free_port() for name in ("web", "redis", "aws")}
-    secret = secrets.token_urlsafe(24)
+    secret = secrets.token_hex(24)  # none that could be taken for an option
     keeper = Keeper()
     system = System(kind, folder, {**_environ(folder, ports, secret), **more}, ports, secret, keeper)
     try:
