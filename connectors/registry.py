@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from connectors.contracts import Source, Target
+from lily.domain import targets
+from lily.runtime.settings import TargetSettings, settings
 
 if TYPE_CHECKING:
     from connectors import monte_carlo
@@ -32,3 +34,9 @@ def target(kind: str) -> Target:
     if kind not in TARGETS:
         raise LookupError(f"no target of kind {kind!r}; known kinds: {', '.join(sorted(TARGETS))}")
     return cast(Target, import_module(TARGETS[kind]))
+
+
+def described(config: TargetSettings) -> targets.Target:
+    """A target instance as the domain sees it. The salt has the name of the installation's only one."""
+    can = target(config.kind).capabilities(config.name)
+    return targets.Target(config.name, settings().installation, "deployment", can)

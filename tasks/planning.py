@@ -19,7 +19,7 @@ from lily.domain.rules import Rule
 from lily.domain.targets import Target
 from lily.records import annotations, held, inventory, rules, table_states
 from lily.runtime import clock
-from lily.runtime.settings import TargetSettings, settings
+from lily.runtime.settings import TargetSettings
 
 TABLES_MAX = 300  # planned at once; bystanders beyond get a new object instead of a change in place
 
@@ -43,8 +43,8 @@ def connector(config: TargetSettings) -> Connector:
 
 
 def target_of(config: TargetSettings) -> Target:
-    """The instance as the domain sees it. The salt has the name of the installation's only one."""
-    return Target(config.name, settings().installation, "deployment", connector(config).capabilities(config.name))
+    """The instance as the domain sees it."""
+    return registry.described(config)
 
 
 def tables_of(rule: Rule, config: TargetSettings) -> set[TableId]:
