@@ -74,6 +74,14 @@ class StrictJson(FlaskParser):
         return parse(read(req))
 
 
+class OptionalJson(StrictJson):
+    """As strict, but no body at all means an empty object: for wishes of which nothing is required."""
+
+    def load_json(self, req: Request, schema: Any) -> Any:  # noqa: ARG002 - as inherited
+        raw = read(req)
+        return parse(raw) if raw else {}
+
+
 class LargeBodies:
     """Lets one large body through at a time, so that many of them cost the small ones one core's turn, not all.
 

@@ -51,8 +51,14 @@ HEADERS: Mapping[str, Any] = {
     "WWW-Authenticate": {"description": "What is needed (RFC 6750).", "schema": {"type": "string"}},
     "Allow": {"description": "The methods that this path has.", "schema": {"type": "string"}},
     "Location": {"description": "Where the thing is.", "schema": {"type": "string"}},
+    "ETag": {"description": "The version, in quotes; `If-Match` takes it.", "schema": {"type": "string"}},
 }
-HEADERS_OF_STATUS: Mapping[int, tuple[str, ...]] = {401: ("WWW-Authenticate",), 403: ("WWW-Authenticate",), 429: ("Retry-After",)}
+HEADERS_OF_STATUS: Mapping[int, tuple[str, ...]] = {
+    401: ("WWW-Authenticate",),
+    403: ("WWW-Authenticate",),
+    412: ("ETag",),
+    429: ("Retry-After",),
+}
 
 _DOC = Blueprint("doc", __name__)  # only for its decorators
 

@@ -3,8 +3,9 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import orjson
 
@@ -14,6 +15,7 @@ from lily.runtime.settings import settings
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
 MAC_BYTES = 16
+PageOf = Callable[[str, int, str | None], Any]  # name of a list, at most so many, after a position -> `.items`, `.next`
 
 
 def seal(position: str | None, of: str, filters: Mapping[str, object]) -> str | None:
@@ -36,6 +38,23 @@ def unseal(cursor: str | None, of: str, filters: Mapping[str, object]) -> str | 
     if not any(hmac.compare_digest(_mac(key, position, of, filters), sealed[:MAC_BYTES]) for key in _keys()):
         raise _foreign()
     return position
+
+
+def across(names: Sequence[str], page: PageOf, limit: int, position: str | None) -> tuple[list[Any], str | None]:
+    """Up to `limit` items of several lists, one list after the other in order of their names, and the position to go on from."""
+    at, _, inner = (position or "").partition(" ")
+    after = inner or None
+    found: list[Any] = []
+    waiting = [name for name in sorted(names) if name >= at]
+    for name in waiting:
+        part = page(name, limit - len(found), after if name == at else None)
+        found += part.items
+        if part.next is not None:
+            return found, f"{name} {part.next}"
+        if len(found) >= limit:
+            following = next((other for other in waiting if other > name), None)
+            return found, following
+    return found, None
 
 
 def _mac(key: bytes, position: str, of: str, filters: Mapping[str, object]) -> bytes:

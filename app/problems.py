@@ -1,7 +1,7 @@
 """RFC 9457: every error that Lily answers is made here, from one catalogue of kinds that `/problems/<slug>` explains."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import orjson
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
+from lily.domain import faults as written
 from lily.runtime import logs, trace
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
@@ -108,6 +109,39 @@ IN_WORK = Kind(
     "Only events that are published or parked can be replayed. This one will get there by itself; `GET /events/<id>` shows "
     "where it is.",
 )
+OUTDATED = Kind(
+    "outdated",
+    412,
+    "Somebody else has changed it",
+    "`If-Match` names another version than the present one, so the change would undo one that its author has not seen. Get the "
+    "thing again, look at what is different, and send the change with the new `ETag`.",
+)
+PRECONDITION_REQUIRED = Kind(
+    "precondition-required",
+    428,
+    "The version to change must be named",
+    "Send the header `If-Match` with the `ETag` of the version that the change was made from, so that nobody's change is lost.",
+)
+DECIDED = Kind(
+    "decided",
+    409,
+    "The plan is decided already",
+    "A held plan is confirmed or rejected once; one that would not happen any more is superseded. `state` says what it is now.",
+)
+NOT_ENFORCING = Kind(
+    "not-enforcing",
+    409,
+    "The target is not in the mode enforce",
+    "Nothing is changed in a target that is paused or only reported on, so waiting cannot help. "
+    "`PUT /security/targets/<name>/mode` changes that.",
+)
+NOT_PROTECTED = Kind(
+    "not-protected",
+    409,
+    "Not all of the tables are protected as the rules ask",
+    "Every table was looked at, and for some of them protection is missing, not proven, or held back. `tables` says which and "
+    "why. Do not let readers in; once the cause is gone, ask again.",
+)
 TOO_LARGE = Kind("body-too-large", 413, "The body is too large", "Bodies are limited to 1 MiB (1,048,576 bytes).")
 UNSUPPORTED_MEDIA_TYPE = Kind(
     "unsupported-media-type",
@@ -152,9 +186,11 @@ KIND_BY_STATUS: Mapping[int, Kind] = {
     405: METHOD_NOT_ALLOWED,
     406: NOT_ACCEPTABLE,
     408: REQUEST_TIMEOUT,
+    412: OUTDATED,
     413: TOO_LARGE,
     415: UNSUPPORTED_MEDIA_TYPE,
     422: INVALID_INPUT,
+    428: PRECONDITION_REQUIRED,
     429: TOO_MANY_REQUESTS,
     431: HEADERS_TOO_LARGE,
     500: BUG,
@@ -193,6 +229,11 @@ class Problem(Exception):
 def retry_after(seconds: float | None) -> dict[str, str]:
     """The header, in whole seconds and never 0: a client that obeys it must not spin."""
     return {"Retry-After": str(max(1, math.ceil(RETRY_AFTER_DEFAULT_S if seconds is None else seconds)))}
+
+
+def invalid(faults: Iterable[written.Fault]) -> Problem:
+    """What somebody wrote cannot be accepted, field by field."""
+    return Problem(INVALID_INPUT, faults=[Fault(fault.field, fault.reason) for fault in faults])
 
 
 def unavailable(error: Transient) -> Problem:

@@ -94,9 +94,9 @@ def incident_summary(incident: Incident) -> dict[str, Any]:
         "assets": [table.name for table in incident.affected],
         "order": incident.order,
         "version": incident.sequence,
-        "opened_at": _text(incident.opened_at),
-        "changed_at": _text(incident.changed_at),
-        "read_at": _text(incident.read_at),
+        "opened_at": time_or_none(incident.opened_at),
+        "changed_at": time_or_none(incident.changed_at),
+        "read_at": time_or_none(incident.read_at),
         "links": {"self": incident_url(incident.source, incident.id)},
     }
 
@@ -115,5 +115,5 @@ def _ms(since: datetime, until: datetime) -> float:
     return round((until - since).total_seconds() * 1000, 1)
 
 
-def _text(at: datetime | None) -> str | None:
+def time_or_none(at: datetime | None) -> str | None:
     return clock.iso(at) if at else None

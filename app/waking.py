@@ -1,0 +1,34 @@
+"""Haste for what was written down: targets are woken, so that they need not wait for the sweep. Redis may be away."""
+
+from collections.abc import Collection, Iterable
+
+from lily.records.security_forms import table_key
+
+from lily.domain.inventory import TableId
+from lily.runtime import logs
+from lily.runtime.errors import Transient
+from tasks import doors
+
+log = logs.get(__name__)
+
+
+def rule(rule_id: str, targets: Iterable[str]) -> None:
+    """Have targets look at a rule that has changed."""
+    for target in targets:
+        if not _wake(target, [f"q:{target}#{rule_id}"]):
+            return
+
+
+def tables(target: str, changed: Collection[TableId]) -> None:
+    """Have a target look at tables."""
+    if changed:
+        _wake(target, [f"t:{target}#{table_key(table)}" for table in changed])
+
+
+def _wake(target: str, members: Collection[str]) -> bool:
+    try:
+        doors.wake_target(target, members)
+    except Transient as error:
+        log.warning("lanes.not_woken", target=target, count=len(members), reason=error.reason)
+        return False
+    return True
