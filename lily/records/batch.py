@@ -6,6 +6,7 @@ read are still in base64.
 
 import base64
 import random
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -130,6 +131,42 @@ def put_if(items: Sequence[tuple[Item, int]], timeout_s: float = 3.0) -> list[bo
     return answers
 
 
+class Lost(Exception):
+    """A transaction did not happen because conditions of the writes at `positions` do not hold: others were there first."""
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        super().__init__(f"writes {list(positions)} of a transaction lost")
+        self.positions = tuple(positions)
+
+
+def transact(writes: Sequence[Mapping[str, Any]], timeout_s: float = 3.0) -> None:
+    """All of up to 100 writes (`{"Put": ...}`) or none. Safe where an answer is lost on the way: one token names all tries.
+
+    Raises Lost, Transient (another transaction was at one of the items, DynamoDB is away) and Permanent.
+    """
+    request = {"TransactItems": list(writes), "ClientRequestToken": secrets.token_hex(16)}
+    ends_at, attempt = time.monotonic() + timeout_s, 0
+    while reasons := _cancelled(request):
+        lost = [place for place, reason in enumerate(reasons) if reason == "ConditionalCheckFailed"]
+        if lost:
+            raise Lost(lost)
+        codes = sorted(set(reasons) - {"None"})
+        if not aws.RETRY_ALONE.issuperset(codes):
+            raise Permanent(f"TransactWriteItems: {', '.join(codes)}")
+        attempt += 1
+        if not _pause(attempt, ends_at):
+            raise Transient(f"TransactWriteItems: {', '.join(codes)}")
+
+
+def _cancelled(request: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why a transaction did not happen, by write; empty if it did."""
+    try:
+        aws_json.call("dynamodb", "TransactWriteItems", request)
+    except aws.Cancelled as error:
+        return error.reasons
+    return ()
+
+
 def execute_many(statements: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """Up to 25 PartiQL writes in one call; per statement its error code, or None. Raises Transient and Permanent as a whole."""
     return _execute(partial(aws_json.call, "dynamodb"), statements)
@@ -201,7 +238,7 @@ def _chunks(indices: Sequence[int], items: Sequence[Item]) -> list[list[int]]:
 
 
 def _weight(item: Item) -> int:
-    return sum(len(next(iter(box.values()))) for box in item.values())
+    return sum([len(value) for box in item.values() for value in box.values()])
 
 
 def _attribute(value: str | int | bytes) -> dict[str, Any]:

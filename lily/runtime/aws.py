@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -42,6 +42,14 @@ class ConditionFailed(Exception):
     def __init__(self, item: Mapping[str, Any]) -> None:
         super().__init__("the condition of the write does not hold")
         self.item = item
+
+
+class Cancelled(Exception):
+    """A transaction did not happen. `reasons`: a code per write, `None` for those that were not at fault."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__(f"the transaction was cancelled: {', '.join(reasons)}")
+        self.reasons = tuple(reasons)
 
 
 def client(service: str, read_timeout_s: float = 2.0, attempts: int = 3) -> Any:

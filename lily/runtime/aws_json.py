@@ -41,8 +41,8 @@ class _Line:
 def call(service: str, operation: str, request: Mapping[str, Any], timeout_s: float = 2.0, attempts: int = 3) -> dict[str, Any]:
     """The answer of one call, which `attempts` tries may take `timeout_s` each.
 
-    Raises aws.ConditionFailed, Transient (again later) or Permanent (it would fail again). `bytes` in `request` travel in
-    base64; those in the answer stay so.
+    Raises aws.ConditionFailed, aws.Cancelled, Transient (again later) or Permanent (it would fail again). `bytes` in `request`
+    travel in base64; those in the answer stay so.
     """
     body = orjson.dumps(request, default=_base64)
     for attempt in range(1, attempts + 1):
@@ -93,6 +93,8 @@ def _failure(operation: str, status: int, content: bytes) -> Exception:
     code = str(document.get("__type", "")).rpartition("#")[2].partition(":")[0]
     if code == "ConditionalCheckFailedException":
         return aws.ConditionFailed(document.get("Item", {}))
+    if code == "TransactionCanceledException" and document.get("CancellationReasons"):
+        return aws.Cancelled([reason.get("Code") or "None" for reason in document["CancellationReasons"]])
     text = f"{operation}: {code or status}: {document.get('message') or document.get('Message') or ''}"
     return Transient(text) if code in aws.RETRY_ALONE or status >= 500 or status == 429 else Permanent(text)
 
