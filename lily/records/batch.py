@@ -87,6 +87,20 @@ def write_many(items: Sequence[Item], timeout_s: float = 3.0, attempts: int = 3)
             raise Transient(f"DynamoDB left {len(waiting)} of {len(items)} items unwritten")
 
 
+def delete_many(keys: Sequence[Key], timeout_s: float = 3.0) -> None:
+    """Delete the items at `keys`, whatever they are; missing ones do no harm. Safe to repeat. Raises as `write_many`."""
+    table, ends_at, attempt = settings().table, time.monotonic() + timeout_s, 0
+    waiting = [{"DeleteRequest": {"Key": key_of(*key)}} for key in dict.fromkeys(keys)]
+    while waiting:
+        undone: list[dict[str, Any]] = []
+        for start in range(0, len(waiting), WRITE_MAX):
+            request = {"RequestItems": {table: waiting[start : start + WRITE_MAX]}}
+            undone += aws_json.call("dynamodb", "BatchWriteItem", request).get("UnprocessedItems", {}).get(table, [])
+        waiting, attempt = undone, attempt + 1
+        if waiting and not _pause(attempt, ends_at):
+            raise Transient(f"DynamoDB left {len(waiting)} of {len(keys)} items undeleted")
+
+
 def read_many(keys: Sequence[Key], timeout_s: float = 3.0) -> dict[Key, Item]:
     """The items at `keys`, strongly consistent; missing ones are left out. Raises Transient and Permanent."""
     table, ends_at, attempt = settings().table, time.monotonic() + timeout_s, 0

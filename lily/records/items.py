@@ -1,6 +1,6 @@
 """Single items and partitions of the table, read consistently; and writes as parts of transactions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -35,11 +35,13 @@ def update(pk: str, sk: str, values: Mapping[str, str | int | bytes | None], con
     return plain(aws_json.call("dynamodb", "UpdateItem", request)["Attributes"])
 
 
-def query(pk: str, begins: str = "", after: str = "", *, newest_first: bool = False) -> Iterator[Plain]:
-    """The items of a partition in order of their sort keys, read as they are asked for."""
+def query(
+    pk: str, begins: str = "", after: str = "", *, newest_first: bool = False, attributes: Sequence[str] = ()
+) -> Iterator[Plain]:
+    """The items of a partition in order of their sort keys, read as they are asked for; only some `attributes`, if named."""
     start: Item | None = key_of(pk, after) if after else None
     while True:
-        answer = _query(pk, begins, start, PAGE_MAX, newest_first=newest_first)
+        answer = _query(pk, begins, start, PAGE_MAX, newest_first=newest_first, attributes=attributes)
         yield from map(plain, answer["Items"])
         start = answer.get("LastEvaluatedKey")
         if not start:
@@ -79,7 +81,9 @@ def loads(text: str) -> Any:
     return orjson.loads(text)
 
 
-def _query(pk: str, begins: str, start: Item | None, limit: int, *, newest_first: bool) -> Mapping[str, Any]:
+def _query(
+    pk: str, begins: str, start: Item | None, limit: int, *, newest_first: bool, attributes: Sequence[str] = ()
+) -> Mapping[str, Any]:
     values = {":p": {"S": pk}, **({":b": {"S": begins}} if begins else {})}
     request: dict[str, Any] = {
         "TableName": settings().table,
@@ -91,6 +95,9 @@ def _query(pk: str, begins: str, start: Item | None, limit: int, *, newest_first
     }
     if start:
         request["ExclusiveStartKey"] = start
+    if attributes:
+        request["ProjectionExpression"] = ", ".join(f"#{name}" for name in attributes)
+        request["ExpressionAttributeNames"] = {f"#{name}": name for name in attributes}
     return aws_json.call("dynamodb", "Query", request)
 
 

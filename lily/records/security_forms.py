@@ -125,7 +125,9 @@ def mask_from(form: Mapping[str, Any]) -> MaskSpec:
     return MaskSpec(
         tuple(form["rules"]),
         MaskType(Family(family), signature, fit, Zone(zone)),
-        tuple(Branch(tuple(principals_from(c) for c in conditions), action_from(action)) for conditions, action in form["branches"]),
+        tuple(
+            Branch(tuple(principals_from(c) for c in conditions), action_from(action)) for conditions, action in form["branches"]
+        ),
         form["salt"],
     )
 
@@ -186,7 +188,7 @@ def expected_from(form: Mapping[str, Any]) -> Expected:
         rows=form.get("rows"),
         row_columns=tuple(form.get("row_columns", ())),
         objects=tuple(object_from(one) for one in form.get("objects", ())),
-        absent={column: name for column, name in form.get("absent", ())},
+        absent=dict(form.get("absent", ())),
         unmet=tuple(Unmet(column, code, text) for column, code, text in form.get("unmet", ())),
     )
 

@@ -8,15 +8,23 @@
 | event's further assets | `E#<id>` | `A#<asset>` | gs3 |
 | incident | `I#<source>#<incident>` | `S` | gs1; gs2 while a re-read or a message is owed |
 | day of the list | `L` | `<yyyymmdd>` | |
+| annotations of a table and its columns | `T#<target>#<table>` | `N` | |
+| request to look at a table again | `T#<target>#<table>` | `L` | gs2 while due |
+| annotated tables; those of a classification | `N#<target>`; `K#<target>#<class>` | `<table>` | |
+| table as it was last looked at | `S#<target>` | `<table>` | |
+| inventory: table; head | `V#<target>` | `<table>`; `~` | |
+| who has a principal | `VH#<target>` | `<kind>#<name>` | |
+| drift | `D#<target>` | `<table>#<kind>#<column>` | gs1 |
 
 | index | key | serves |
 | --- | --- | --- |
-| gs1 | g1 = `L#<yyyymmdd>#<shard>` or `I#<shard>`, t = `<ms>#<id>` | newest first, filtered on typ, sta, sev, src |
+| gs1 | g1 = `L#<yyyymmdd>#<shard>`, `I#<shard>` or `D#<target>`, t = `<ms>#<id>` | newest first, filtered on typ, sta, sev, src |
 | gs2 | g2 = `P#<kind>#<shard>`, due = `<ms>#<lane key>#<id>`; parked: `F#<kind>#<shard>`, due = t | the sweep; what is parked |
 | gs3 | g3 = `A#<asset>`, t | events of an asset |
 
-Attributes: `d` (JSON text: everything no index needs), `raw` (body as sent, deflated), `sta typ sev src` (filters), `ver`
-(conditional writes), `exp` (TTL in epoch seconds). Names are short because every write pays for them.
+Attributes: `d` (everything no index needs: JSON, deflated where it is long), `raw` (body as sent, deflated),
+`sta typ sev src` (filters), `ver` (conditional writes), `exp` (TTL in epoch seconds). Names are short because every write pays
+for them.
 """
 
 from typing import Any
