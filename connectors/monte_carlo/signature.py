@@ -16,9 +16,14 @@ from connectors.monte_carlo.printable import ALWAYS, CHARACTERS, FIRST, since
 
 HEX_DIGITS = 128
 YOUNG_MAX = 10_000  # characters in one body of which Pythons differ; bounds what a forged body can cost
-QUOTED_AT_ONCE = 16_384  # bytes: half a millisecond
+QUOTED_AT_ONCE = 16_384  # bytes: half a millisecond at most
+ODD_MAX = 24  # different bytes to be quoted; with more of them, passing over the text for each costs more than it saves
+IS, AND = b"\xfe", b"\xff"  # in no UTF-8 text; they stand for what separates quoted texts, so that all are quoted in one go
 
-_QUOTED_BYTES = [quote_plus(bytes([byte])) for byte in range(256)]
+_QUOTED_BYTES = [*(quote_plus(bytes([byte])) for byte in range(254)), "=", "&"]
+_ODD_BYTES = {byte: (bytes([byte]), quoted.encode()) for byte, quoted in enumerate(_QUOTED_BYTES) if quoted != chr(byte)}
+_PLAIN_BYTES = bytes(set(range(256)) - _ODD_BYTES.keys())
+_TURNS = [{ord("%"): 0, ord("+"): 1, 0xFE: 3, 0xFF: 3}.get(byte, 2) for byte in range(256)]  # what others become goes first
 _SHAPE = re.compile("[0-9a-f]+")
 # Every backslash in a repr begins an escape, so each is read with what follows it: C:\Users is C:\\Users there, and no \U.
 # The set in front is small, so that most text is passed over fast.
@@ -50,15 +55,27 @@ def verify(body: Mapping[str, Any], signature: str | None, secrets: Sequence[str
 
 
 def _signed(body: Mapping[str, Any]) -> str:
-    """`urllib.parse.urlencode(body)`, whose quoting takes a fifth of a delivery's time, at 0.6 of the price."""
-    return "&".join([f"{_quoted(key)}={_quoted(str(value))}" for key, value in body.items()])
+    """`urllib.parse.urlencode(body)`, whose quoting takes a fifth of a delivery's time, at a quarter of the price."""
+    return _quoted_bytes(AND.join([key.encode() + IS + str(value).encode() for key, value in body.items()]))
 
 
 def _quoted(text: str) -> str:
     """`urllib.parse.quote_plus(text)`. Raises UnicodeEncodeError for a lone surrogate."""
-    data = text.encode()  # in slices, between which other threads get their turn
+    return _quoted_bytes(text.encode())
+
+
+def _quoted_bytes(data: bytes) -> str:
     slices = [data[start : start + QUOTED_AT_ONCE] for start in range(0, len(data), QUOTED_AT_ONCE)]
-    return "".join(["".join(map(_QUOTED_BYTES.__getitem__, part)) for part in slices])
+    return "".join(map(_quoted_slice, slices))  # between them, other threads get their turn
+
+
+def _quoted_slice(data: bytes) -> str:
+    odd = set(data.translate(None, _PLAIN_BYTES))
+    if len(odd) > ODD_MAX:
+        return "".join(map(_QUOTED_BYTES.__getitem__, data))
+    for byte in sorted(odd, key=_TURNS.__getitem__):
+        data = data.replace(*_ODD_BYTES[byte])
+    return data.decode("ascii")
 
 
 def _fits(text: str, signature: str, secrets: Sequence[str]) -> bool:

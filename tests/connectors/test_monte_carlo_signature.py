@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.contracts import SignatureRejected
@@ -90,6 +90,16 @@ def test_too_many_young_characters_are_refused_without_trying_all_their_spelling
     for signature in set(in_both_spellings) - {here}:
         with pytest.raises(SignatureRejected, match=f"over {YOUNG_MAX}"):
             verify(body, signature, ["s"])
+
+
+ODD = "%+&= \t\n\x00/-._~'\"\\{}[]:,;#?@aZ0é\xfe\xff漢😀"
+TEXTS = st.text("%+&= ", max_size=4) | st.text(ODD, min_size=20) | st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(st.dictionaries(TEXTS, TEXTS | st.dictionaries(TEXTS, TEXTS, max_size=2), max_size=3))
+@example({"&=": "&", "=": ""})
+def test_every_character_counts_as_urlencode_writes_it(body):
+    verify(body, sign(urlencode(body), "s"), ["s"])
 
 
 def test_the_order_of_keys_and_the_types_of_nested_values_are_signed():
