@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lily.domain.alerts import AlertDetails
+from lily.domain.copies import changed
 from lily.domain.envelope import incident_data
 from lily.domain.events import Event, State, move, noted
 from lily.domain.incidents import Effect, Incident
@@ -162,7 +163,7 @@ def _unenriched(event: Event, reason: str | None, at: datetime, **did: Any) -> E
     assets = _claimed(event)
     if reason is None:
         without = {"state": "none", "reason": "the source has no API configured"}
-        return replace(event, enrichment=without, assets=assets, **did)
+        return changed(event, enrichment=without, assets=assets, **did)
     return noted(event, at, "not_enriched", reason, enrichment={"state": "pending", "reason": reason}, assets=assets, **did)
 
 

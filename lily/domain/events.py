@@ -1,11 +1,12 @@
 """Events: Lily's record of a delivery, its states and the legal moves between them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from lily.domain.copies import changed
 from lily.domain.incidents import Change, Effect
 
 
@@ -95,7 +96,7 @@ def noted(event: Event, at: datetime, what: str, note: str = "", **changes: Any)
     timeline = (*event.timeline, Moment(at, what, event.attempts + 1, note))
     if len(timeline) > TIMELINE_MAX:
         timeline = timeline[:10] + timeline[-(TIMELINE_MAX - 10) :]
-    return replace(event, timeline=timeline, **changes)
+    return changed(event, timeline=timeline, **changes)
 
 
 @dataclass(frozen=True)

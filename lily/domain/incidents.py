@@ -6,12 +6,13 @@ repetition changes the result.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from lily.domain.alerts import AlertDetails
 from lily.domain.assets import TableRef
+from lily.domain.copies import changed
 
 OPEN_STATUSES = frozenset({"open", "acknowledged", "work_in_progress"})
 CLOSED_STATUSES = frozenset({"fixed", "expected", "no_action_needed", "false_positive"})
@@ -141,7 +142,7 @@ def merge_claim(incident: Incident, change: Change, arrived_at: datetime, event_
     known = {table.name for table in incident.tables}
     tables = incident.tables + tuple(table for table in change.tables if table.name not in known)
     first = incident.opened_at is None or arrived_at < incident.opened_at
-    return replace(
+    return changed(
         incident,
         claims=claims,
         tables=tuple(sorted(tables, key=lambda table: table.name)[:TABLES_MAX]),
@@ -155,7 +156,7 @@ def merge_reading(incident: Incident, details: AlertDetails) -> Incident:
     read_at = max(filter(None, (incident.read_at, details.read_at)))
     newer = incident.reading is None or _reading_stamp(details) > _reading_stamp(incident.reading)
     claims = {name: claim for name, claim in incident.claims.items() if name not in STATE_FIELDS or claim.arrived_at > read_at}
-    return replace(incident, reading=details if newer else incident.reading, read_at=read_at, claims=claims)
+    return changed(incident, reading=details if newer else incident.reading, read_at=read_at, claims=claims)
 
 
 def effect(before: Incident, after: Incident) -> Effect:
@@ -172,7 +173,7 @@ def remember(incident: Incident, occurrence: str, what: Effect) -> Incident:
     if incident.effect_of(occurrence) is not None:
         return incident
     place = incident.sequence + 1
-    return replace(incident, sequence=place, effects=(*incident.effects, (occurrence, what, place))[-REMEMBERED_EFFECTS:])
+    return changed(incident, sequence=place, effects=(*incident.effects, (occurrence, what, place))[-REMEMBERED_EFFECTS:])
 
 
 def _visible(incident: Incident) -> tuple[object, ...]:

@@ -1,10 +1,11 @@
 """One incident and all of a batch that concerns it: what each occurrence did, and the incident after them all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lily.domain.alerts import AlertDetails
+from lily.domain.copies import changed
 from lily.domain.incidents import STATE_FIELDS, Change, Effect, Incident, effect, merge_claim, merge_reading, remember
 
 UNENRICHED_MAX = 128
@@ -55,13 +56,13 @@ def reckon(before: Incident, occurrences: Sequence[Occurrence], details: AlertDe
     if details is not None and (not ordered or before.effect_of(ordered[-1].id) is not None):
         incident = _found_by_reading(incident, details)
     if incident.changed_at is None or effect(before, incident) is not Effect.UNCHANGED:
-        incident = replace(incident, changed_at=now)
+        incident = changed(incident, changed_at=now)
     return Reckoned(incident, tuple(told))
 
 
 def read(incident: Incident, now: datetime, *, by_repeat: bool) -> Incident:
     """The incident once the source was asked: nothing is owed, no event waits for details any more."""
-    return replace(
+    return changed(
         incident,
         reread_at=now if by_repeat else incident.reread_at,
         reread_due_at=None,
@@ -73,7 +74,7 @@ def read(incident: Incident, now: datetime, *, by_repeat: bool) -> Incident:
 def unread(incident: Incident, waiting: Sequence[str], due_at: datetime | None) -> Incident:
     """The incident when the source could not be asked: asked again at `due_at` (None: never), `waiting` events un-enriched."""
     known = [event_id for event_id in incident.unenriched if event_id not in waiting]
-    return replace(
+    return changed(
         incident,
         reread_due_at=due_at,
         reread_attempts=incident.reread_attempts + 1,
@@ -92,4 +93,4 @@ def _found_by_reading(before: Incident, details: AlertDetails) -> Incident:
     if what is Effect.UNCHANGED:
         return after
     occurrence = f"{before.source}/{before.id}/v{before.sequence + 1}"
-    return remember(replace(after, outbox=(*after.outbox, (occurrence, what))), occurrence, what)
+    return remember(changed(after, outbox=(*after.outbox, (occurrence, what))), occurrence, what)
