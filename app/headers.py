@@ -20,6 +20,7 @@ ALWAYS = (
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
+ENDPOINT = "lily.endpoint"  # in the environ: what answers, where that is known only after Flask has forgotten the request
 QUIET = frozenset({"health.livez", "health.readyz", "health.metrics", "static"})  # asked every few seconds by machines
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -56,7 +57,7 @@ def dressed(app: "WSGIApplication", https: bool) -> "WSGIApplication":
 
 def _record(environ: "WSGIEnvironment", status: int, seconds: float) -> None:
     request = environ.get("werkzeug.request")
-    endpoint = (request.endpoint if request is not None else None) or "none"
+    endpoint = environ.get(ENDPOINT) or (request.endpoint if request is not None else None) or "none"
     method = environ["REQUEST_METHOD"]
     known = method if method in {"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"} else "other"
     metrics.observe("lily_http_seconds", seconds, endpoint=endpoint, method=known, status=str(status))

@@ -10,7 +10,7 @@ from flask_smorest import Blueprint
 
 from app import bodies, limits
 from app.accept import Accepting, accept
-from app.later import Promised
+from app.later import Promised, Ready
 from app.openapi import answers_headers, refuses
 from app.problems import (
     BUG,
@@ -109,7 +109,7 @@ def _accepted(config: SourceSettings, source: Source, raw: bytes, body: dict[str
     return Promised(accepting.answer, partial(_answer, accepting))
 
 
-def _answer(accepting: Accepting) -> Response:
+def _answer(accepting: Accepting) -> Ready | Response:
     try:
         receipt = accepting.receipt()
     except Exception as error:  # there is no view around it any more that could catch it
@@ -120,7 +120,8 @@ def _answer(accepting: Accepting) -> Response:
         "duplicate": receipt.duplicate,
         "links": {"event": settings().public_url + location},
     }
-    return Response(orjson.dumps(answer), 202, {"Location": location}, content_type="application/json")
+    headers = (("Content-Type", "application/json"), ("Location", location))
+    return Ready("202 Accepted", headers, orjson.dumps(answer))
 
 
 def _refusal(config: SourceSettings, reason: str) -> Problem:

@@ -13,7 +13,7 @@ from app import accept
 from app.bodies import BYTES_MAX
 from lily.domain.events import State
 from lily.records import events
-from lily.runtime import lanes
+from lily.runtime import lanes, logs, metrics
 from lily.runtime.settings import settings
 from tests.app.conftest import ACCOUNT, assert_problem, body_of, signature
 from tests.runtime.conftest import RedisServer
@@ -42,6 +42,19 @@ def test_a_signed_delivery_is_stored_and_its_receipt_leads_to_it(whole: FlaskCli
     assert stored is not None
     assert (stored.source, stored.account, stored.state, stored.traceparent) == ("monte-carlo", ACCOUNT, State.RECEIVED, trace)
     assert json.loads(events.body(stored)) == body_of()
+
+
+def test_a_delivery_counts_for_its_own_endpoint_and_has_no_line_in_the_log(
+    whole: FlaskClient, deliver: Deliver, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("web", "info")
+
+    deliver(body_of())
+
+    metrics.flush()
+    counted = 'lily_http_seconds_count{endpoint="webhooks.monte-carlo",method="POST",status="202"}'
+    assert counted in whole.get("/metrics").text
+    assert "request.answered" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("path", PAYLOADS, ids=lambda path: path.stem)
