@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from lily.domain.copies import changed
 from lily.domain.events import MOVES, Event, IllegalMove, Repeat, State, noted
 from lily.domain.incidents import Effect
 from lily.records import batch, days, due, forms
@@ -36,9 +37,9 @@ class Accepted:
 def accept_many(events: Sequence[Event], timeout_s: float) -> list[Accepted | Transient | Permanent]:
     """Write new events, each with its own answer, in order. Ids must differ. What is there already stays as it is."""
     failed = {event.id: error for event in events if (error := _write_parts(event, timeout_s))}
-    ready = {event.id: (event, secrets.token_hex(8)) for event in events if event.id not in failed}
-    answers = batch.insert_many([_item(event, {"token": token}) for event, token in ready.values()], timeout_s)
-    accepted = {event.id: _accepted(event, token, answer) for (event, token), answer in zip(ready.values(), answers, strict=True)}
+    ready, token = [event for event in events if event.id not in failed], secrets.token_hex(8)
+    answers = batch.insert_many([_item(event, {"token": token}) for event in ready], timeout_s)
+    accepted = {event.id: _accepted(event, token, answer) for event, answer in zip(ready, answers, strict=True)}
     return [failed.get(event.id) or accepted[event.id] for event in events]
 
 
@@ -76,7 +77,7 @@ def save_many(events: Sequence[Event]) -> list[Event]:
     """
     entries = [item for event in events if event.state is State.STORED for item in _asset_items(event)]
     batch.write_many([*(_item(event) for event in events), *entries])
-    return [replace(event, version=event.version + 1) for event in events]
+    return [changed(event, version=event.version + 1) for event in events]
 
 
 def save_if_unchanged(events: Sequence[Event]) -> list[bool | Transient | Permanent]:
