@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from lily.records.propagations import Record
-from lily.records.table_states import TableState
-
+from lily.domain import proofs
 from lily.domain import propagations as life
 from lily.domain.actual import ActualTable
 from lily.domain.inventory import TableId
 from lily.domain.plan import TablePlan
 from lily.domain.propagations import Key, Propagation, State
 from lily.records import asked, drifts, inventory, looks, propagations, rules, table_states
+from lily.records.propagations import Record
+from lily.records.table_states import TableState
 from lily.runtime import clock, metrics, retry
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import TargetSettings, settings
@@ -20,6 +20,8 @@ from tasks import doors, findings
 from tasks.findings import Finding, Round
 from tasks.planning import Picture
 from tasks.scope import RecordKey, Scope
+
+DRIFTS_MAX = 1000  # that are looked at after one propagation
 
 
 def begin(config: TargetSettings, scope: Scope) -> None:
@@ -129,14 +131,17 @@ def _propagation(key: Key, known: Record | None, now: datetime) -> Propagation:
 
 
 def _keep_states(config: TargetSettings, picture: Picture, states: Mapping[TableId, Finding], now: datetime) -> None:
-    kept, gone = [], list(picture.gone)
+    kept, gone, plans = [], list(picture.gone), {table.table.id: table for table in picture.plan.tables}
     for name, found in states.items():
-        want, actual = picture.wanted.tables[name], picture.actual.tables[name]
-        expected = found.expected
+        want, actual, before = picture.wanted.tables[name], picture.actual.tables[name], picture.states.get(name)
+        versions = {rule: picture.wanted.versions[rule] for rule in want.rules}
+        expected, held = found.expected, {site.column for site in plans[name].held}
+        if held and before is not None:
+            expected = proofs.with_kept(expected, held, before.expected)
+            versions = {**before.rules, **versions}
         if not (want.rules or expected.masks or expected.rows or _is_left(actual, found)):
             gone.append(name)
             continue
-        versions = {rule: picture.wanted.versions[rule] for rule in want.rules}
         kept.append(
             TableState(
                 target=config.name,
@@ -154,7 +159,7 @@ def _keep_states(config: TargetSettings, picture: Picture, states: Mapping[Table
     table_states.save_many(kept)
     table_states.remove_many(config.name, [name for name in gone if name in picture.states])
     inventory.note_seen(config.name, [actual.table for actual in picture.actual.tables.values()])
-    for name in picture.states:
+    for name in {found.drift.site.table for found in drifts.find(config.name, True, DRIFTS_MAX, None).items}:
         if name in states and states[name].state in {State.ENFORCED, State.ATTACHED}:
             drifts.settle(config.name, name, now)
 

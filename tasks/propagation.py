@@ -13,8 +13,6 @@ from datetime import timedelta
 from typing import Any
 
 from celery import Task
-from lily.records.asked import Asked
-from lily.records.looks import Look
 
 from connectors import registry
 from lily.domain import proofs
@@ -23,6 +21,8 @@ from lily.domain.plan import TablePlan
 from lily.domain.steps import SetTags, TagEntry, UnsetTags
 from lily.domain.targets import Mode
 from lily.records import asked, looks, rules, target_states
+from lily.records.asked import Asked
+from lily.records.looks import Look
 from lily.runtime import clock, lanes, logs, metrics
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import TargetSettings, settings
@@ -95,14 +95,35 @@ def _work_on(config: TargetSettings, batch: lanes.Batch) -> None:
     if mode is not Mode.ENFORCE:
         _put_off(requests, wished, f"target {config.name} is {'paused' if mode is Mode.PAUSED else 'in report mode'}")
         return
+    _together(config, requests, wished, still_ours)
+
+
+def _together(config: TargetSettings, requests: Sequence[Asked], wished: Sequence[Look], still_ours: Callable[[], None]) -> None:
+    """Propagate all of it at once; where it fails for good, by halves, down to the one at fault, which ends with its reason."""
     asked_for = None
     try:
         asked_for = scope.of(config, requests, wished)
         propagate(config, asked_for, still_ours)
-    except (Transient, Permanent) as error:
-        log.warning("propagation.put_off", reason=error.reason, requests=len(requests), looks=len(wished))
+    except Overtaken:
+        raise
+    except Exception as error:
+        reason, whole = reason_of(error), asked_for or Scope(requests, wished)
+        log.warning("propagation.put_off", reason=reason, requests=len(requests), looks=len(wished))
         metrics.count("lily_errors_total", where="propagation", kind=kind_of(error))
-        outcomes.fail_all(config, asked_for or Scope(requests, wished), error)
+        if isinstance(error, Transient):
+            outcomes.fail_all(config, whole, error)
+        elif len(requests) + len(wished) == 1:
+            outcomes.fail_all(config, whole, Permanent(reason))
+        else:
+            for some, others in _halves(requests, wished):
+                _together(config, some, others, still_ours)
+
+
+def _halves(requests: Sequence[Asked], wished: Sequence[Look]) -> list[tuple[Sequence[Asked], Sequence[Look]]]:
+    """Two smaller batches that are this one."""
+    if requests and wished:
+        return [(requests, ()), ((), wished)]
+    return [(requests[::2], wished[::2]), (requests[1::2], wished[1::2])]
 
 
 def _put_off(requests: Sequence[Asked], wished: Sequence[Look], reason: str) -> None:

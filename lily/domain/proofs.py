@@ -135,6 +135,20 @@ def of_rule(expected: Expected, rule_id: str, columns: Collection[str | None]) -
     )
 
 
+def with_kept(expected: Expected, columns: Collection[str | None], before: Expected) -> Expected:
+    """What must be seen, with what stays at `columns` (None: the rows) as it was `before`: held places are still protected."""
+    masks = {column: name for column, name in before.masks.items() if column in columns}
+    has_rows = None in columns and before.rows is not None
+    names = {*masks.values(), *([before.rows] if has_rows else [])} - {thing.name for thing in expected.objects}
+    return replace(
+        expected,
+        masks={**expected.masks, **masks},
+        rows=before.rows if has_rows else expected.rows,
+        row_columns=before.row_columns if has_rows else expected.row_columns,
+        objects=(*expected.objects, *(thing for thing in before.objects if thing.name in names)),
+    )
+
+
 def untagged(wanted: frozenset[TagEntry], unset: frozenset[TagEntry], now: frozenset[TagEntry]) -> frozenset[TagEntry]:
     """Tags that are not as they were made: wanted and not there, or taken away and still there."""
     there = {(entry.column, entry.key) for entry in now}
