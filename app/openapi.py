@@ -18,13 +18,20 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 DESCRIPTION = """\
 Lily makes metadata take effect. A data-quality alert that is delivered here becomes, within a second, an enriched event,
-a message on EventBridge and the state of an incident.
+a message on EventBridge and the state of an incident. A rule, or an annotation of what a column holds, becomes masking policies,
+row policies and tags in the warehouses within seconds, read back and proven to be in force.
 
 **Tokens.** `POST /auth/token` with a client's id and secret gives a token; send it as `Authorization: Bearer <token>`.
 Each endpoint names the scope that it needs.
 
 **Errors.** Every answer of 4xx and 5xx is a problem document (RFC 9457, `application/problem+json`). Its `type` leads to a page
 that says what to do; its `trace_id` is what the log knows the request by.
+
+**Versions.** What is changed by several people has an `ETag`. A change must send it back as `If-Match`: 428 without it, 412 if
+somebody else was quicker. Nobody overwrites what they have not seen.
+
+**Weakening.** Adding protection never waits and needs `rules:write`. Whatever may take some away needs `rules:weaken`, and much
+at once waits at `/security/plans` until somebody confirms exactly that.
 
 **Pages.** Lists answer `items` and `next_cursor`. Pass the cursor with the same filters to go on; `null` means there is no more.
 A short or empty page with a cursor is not the end.

@@ -45,10 +45,10 @@ def read(entries: Sequence[Mapping[str, Any]], faults: Faults) -> list[Statement
 
 def _places(faults: Faults, where: str, entry: Mapping[str, Any]) -> list[Place]:
     named = [name for name in ("target", *NAMES, "column") if entry.get(name) is not None]
-    if "asset" in entry and named:
+    if entry.get("asset") is not None and named:
         faults.add(where, f"has both asset and {named[0]}; give the one or the other")
         return []
-    if "asset" in entry:
+    if entry.get("asset") is not None:
         return _of_asset(faults, f"{where}.asset", entry["asset"])
     missing = [name for name in ("target", *NAMES) if name not in named]
     if missing:

@@ -9,7 +9,7 @@ from flask_smorest import Blueprint
 from app import paging, places, subjects, waking
 from app.api.documents import time_or_none
 from app.api.targets import checked_names
-from app.auth import requires
+from app.auth import caller, requires
 from app.bodies import StrictJson
 from app.openapi import refuses
 from app.problems import (
@@ -29,6 +29,7 @@ from lily.domain.classifications import Annotation, Place, stated
 from lily.domain.faults import Faults
 from lily.domain.inventory import TableId
 from lily.records import annotations
+from lily.records.audit import Facts
 from lily.runtime import clock
 
 AHEAD_MAX = timedelta(minutes=5)  # of a source's clock; a statement from further ahead would outlast those that follow it
@@ -59,7 +60,8 @@ def state_annotations(statement: dict[str, Any]) -> dict[str, Any]:
     entries = subjects.read(statement["annotations"], faults)
     if faults.found:
         raise invalid(faults.found)
-    done = annotations.put_many([stated(one.place, source, one.classifications, at) for one in entries], None, now)
+    facts = Facts(caller().client, "annotations.stated", source, {})
+    done = annotations.put_many([stated(one.place, source, one.classifications, at) for one in entries], facts, now)
     changed: dict[str, set[TableId]] = defaultdict(set)
     for one, outcome in zip(entries, done, strict=True):
         if outcome.changed:

@@ -3,8 +3,6 @@
 from typing import Any
 
 from flask_smorest import Blueprint
-from lily.records.audit import Facts
-from lily.records.held import Decided, HeldPlan
 
 from app import paging, waking
 from app.api.documents import time_or_none
@@ -16,6 +14,8 @@ from app.problems import DECIDED, INVALID_CURSOR, INVALID_INPUT, NOT_FOUND, UNAV
 from app.schemas import security_examples as examples
 from app.schemas.plans import PlanDetailSchema, PlanPageSchema, PlanQuerySchema
 from lily.records import held, looks
+from lily.records.audit import Facts
+from lily.records.held import Decided, HeldPlan
 from lily.runtime import clock
 from lily.runtime.settings import settings
 
@@ -104,8 +104,7 @@ def _decided(plan: HeldPlan, state: str) -> HeldPlan:
     try:
         return held.decide(plan, state, facts, clock.now())
     except Decided as error:
-        present = str(error.args[0]) if error.args else "decided"
-        raise Problem(DECIDED, f"The plan is {present}.", extra={"state": present}) from None
+        raise Problem(DECIDED, f"The plan is {error.state}.", extra={"state": error.state}) from None
 
 
 def _document(plan: HeldPlan) -> dict[str, Any]:

@@ -168,8 +168,8 @@ def _remarks(rule: Rule, made: Preview) -> Iterable[dict[str, Any]]:
             yield _remark(Site(name), "last_state", text)
     for name in made.unlisted:
         yield _remark(Site(name), "not_listed", f"{name} is annotated and not in the inventory; it is protected once it is there")
-    for table in made.plan.tables:
-        yield from (_remark(site, "held", f"{site} waits for a confirmation and stays as it is") for site in table.held)
+    for planned in made.plan.tables:
+        yield from (_remark(site, "held", f"{site} waits for a confirmation and stays as it is") for site in planned.held)
 
 
 def _remark(site: Site, code: str, text: str) -> dict[str, Any]:

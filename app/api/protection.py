@@ -7,8 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from flask_smorest import Blueprint
-from lily.records.looks import Look
-from lily.records.table_states import TableState
 
 from app import places, previews, waking
 from app.api.documents import time_or_none
@@ -37,6 +35,8 @@ from lily.domain.proofs import Expected
 from lily.domain.propagations import State
 from lily.domain.targets import Mode
 from lily.records import looks, rules, table_states, target_states
+from lily.records.looks import Look
+from lily.records.table_states import TableState
 from lily.runtime import clock
 
 WAITING_MAX = 4  # requests that wait at once: each holds a thread of the server
@@ -192,7 +192,9 @@ def _columns(want: WantedTable, state: TableState | None, expected: Expected, ma
 def _mask(want: WantedTable, column: str, expected: Expected) -> dict[str, Any] | None:
     """The mask that a column is to have; one that is held back or in somebody else's way has no name yet."""
     spec = want.masks.get(column)
-    return spec and {"name": expected.masks.get(column, ""), "rules": list(spec.rules), "readers": sights(spec)}
+    if spec is None:
+        return None
+    return {"name": expected.masks.get(column, ""), "rules": list(spec.rules), "readers": sights(spec)}
 
 
 def _rows(want: WantedTable, state: TableState | None, expected: Expected) -> dict[str, Any]:
@@ -202,4 +204,4 @@ def _rows(want: WantedTable, state: TableState | None, expected: Expected) -> di
 
 def _unprotected(want: WantedTable, site: Site) -> dict[str, str] | None:
     found = next((one for one in want.unprotected if one.site == site), None)
-    return found and {"field": found.code, "reason": found.text}
+    return {"field": found.code, "reason": found.text} if found else None

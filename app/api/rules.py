@@ -2,12 +2,10 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask_smorest import Blueprint
-from lily.records.audit import Facts
-from lily.records.rules import Outdated, RuleFilter
 
 from app import paging, waking
 from app.api import etags
@@ -38,6 +36,8 @@ from lily.domain import rules as rules_domain
 from lily.domain.loosening import loosened
 from lily.domain.rules import ALL_TARGETS, InvalidRule, Rule
 from lily.records import asked, rules
+from lily.records.audit import Facts
+from lily.records.rules import Outdated, RuleFilter
 from lily.runtime import clock
 from lily.runtime.settings import settings
 
@@ -137,7 +137,7 @@ def replace_rule(document: dict[str, Any], rule_id: str) -> tuple[dict[str, Any]
     now = clock.now()
     rule = _read(lambda: rule_documents.replaced(before, document, now))
     warnings = of_exemptions(rule)
-    if rule.document != before.document:
+    if _written(rule) != _written(before):
         looser = loosened(before, rule, now)
         if looser and WEAKEN not in caller().scopes:
             raise _may_not_weaken([Fault(fault.field, fault.reason) for fault in looser])
@@ -200,7 +200,10 @@ def find_versions(query: dict[str, Any], rule_id: str) -> dict[str, Any]:
 @refuses(UNAVAILABLE, headers=("Retry-After",))
 @blp.response(200, RuleSchema, description="The rule as it was.", example=examples.RULE)
 def get_version(rule_id: str, version_number: str) -> dict[str, Any]:
-    """Look at one version of a rule"""
+    """Look at one version of a rule
+
+    As it was written then; of deleted rules too.
+    """
     is_number = version_number.isascii() and version_number.isdigit() and len(version_number) <= 10
     rule = rules.version(known_id(rule_id), int(version_number)) if is_number else None
     if rule is None:
@@ -214,15 +217,16 @@ def rule_document(rule: Rule) -> dict[str, Any]:
     return {
         "id": rule.id,
         "version": rule.version,
-        "description": "",
-        "exempt": [],
-        **rule.document,
-        "enabled": rule.enabled,
+        **_written(rule),
         "created_at": clock.iso(rule.created_at),
         "changed_at": clock.iso(rule.changed_at),
         "deleted_at": rule.deleted_at and clock.iso(rule.deleted_at),
         "links": {"self": url, "versions": f"{url}/versions", "propagations": f"{url}/propagations", "plan": f"{url}/plan"},
     }
+
+
+def _written(rule: Rule) -> dict[str, Any]:
+    return {"description": "", "exempt": [], **rule.document, "enabled": rule.enabled}
 
 
 def rule_url(rule_id: str) -> str:
@@ -272,9 +276,9 @@ def check_document(document: Mapping[str, Any], rule: Rule) -> None:
         raise Problem(INVALID_INPUT, faults=wrong)
 
 
-def _read(read: Any) -> Rule:
+def _read(read: Callable[[], Rule]) -> Rule:
     try:
-        rule: Rule = read()
+        rule = read()
     except InvalidRule as error:
         raise invalid(error.faults) from None
     check_document(rule.document, rule)

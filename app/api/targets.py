@@ -45,7 +45,10 @@ def list_targets() -> dict[str, Any]:
 @refuses(UNAVAILABLE, headers=("Retry-After",))
 @blp.response(200, TargetSchema, description="The target.", example=examples.TARGET)
 def get_target(target_name: str) -> dict[str, Any]:
-    """Look at one target"""
+    """Look at one target
+
+    With its mode, whether it can be reached, how old its inventory is, and how many tables are in which state.
+    """
     config = existing(target_name)
     return _document(config, target_states.get(config.name))
 

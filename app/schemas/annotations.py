@@ -14,23 +14,29 @@ class StatedEntrySchema(Schema):
     class Meta:
         unknown = RAISE
 
-    target = fields.Raw(metadata={"type": "string", "description": "Name of the target instance; or `asset`."})
-    database = fields.Raw(metadata={"type": "string", "description": "Exactly as stored there, as are the others."})
-    schema = fields.Raw(metadata={"type": "string"})
-    table = fields.Raw(metadata={"type": "string"})
-    column = fields.Raw(metadata={"type": "string", "description": "Without it the annotation is of the table itself."})
+    target = fields.Raw(allow_none=True, metadata={"type": "string", "description": "Name of the target instance; or `asset`."})
+    database = fields.Raw(
+        allow_none=True, metadata={"type": "string", "description": "Exactly as stored there, as are the others."}
+    )
+    schema = fields.Raw(allow_none=True, metadata={"type": "string"})
+    table = fields.Raw(allow_none=True, metadata={"type": "string"})
+    column = fields.Raw(
+        allow_none=True, metadata={"type": "string", "description": "Without it the annotation is of the table itself."}
+    )
     asset = fields.Raw(
+        allow_none=True,
         metadata={
             "type": "string",
             "description": "Qualified name in the catalog: `<connection>/DATABASE/SCHEMA/TABLE[/COLUMN]`.",
-        }
+        },
     )
     classifications = fields.Raw(
+        allow_none=True,
         metadata={
             "type": "array",
             "items": {"type": "string"},
             "description": "All that the source gives it now, never a difference; empty: none.",
-        }
+        },
     )
 
 

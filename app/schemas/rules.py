@@ -21,7 +21,7 @@ def when(description: str, *, nullable: bool = True) -> fields.String:
     return fields.String(allow_none=nullable, metadata={"format": "date-time", "description": description})
 
 
-def texts(description: str) -> fields.List:
+def texts(description: str) -> "fields.List[str]":
     return fields.List(fields.String(), metadata={"description": description})
 
 

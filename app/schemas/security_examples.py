@@ -1,5 +1,7 @@
 """What answers about security look like, for the documentation; a test holds them against the schemas."""
 
+from typing import Any
+
 _ID = "r_01kc0v1h5nq8w3x9r4t7"
 _URL = f"http://127.0.0.1:8000/security/rules/{_ID}"
 _TABLE = "CRM.PUBLIC.CUSTOMERS"
@@ -132,7 +134,7 @@ ANNOTATION_PAGE = {"items": [ANNOTATION], "next_cursor": None}
 _TARGET_URL = "http://127.0.0.1:8000/security"
 INVENTORY = {"read_at": "2026-11-24T16:59:30.000Z", "age_s": 30.1}
 
-TARGET = {
+TARGET: dict[str, Any] = {
     "name": "snowflake-prod",
     "kind": "snowflake",
     "mode": "enforce",
@@ -174,7 +176,7 @@ TABLE_PAGE = {
 
 READERS = [{"reader": ["role AUDITOR"], "sees": "clear"}, {"reader": [], "sees": "email_domain"}]
 
-PREVIEW = {
+PREVIEW: dict[str, Any] = {
     "rule_id": _ID,
     "version": 1,
     "targets": [

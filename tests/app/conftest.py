@@ -1,4 +1,4 @@
-"""The application with two clients and three sources; with a table, a bus and a Redis only where a test asks for them."""
+"""The application with two clients and three sources; targets, a table, a bus and a Redis only where a test asks for them."""
 
 import hashlib
 import hmac
@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from app import create_app, paging
 from app.api import health, tokens, webhooks
-from connectors import eventbridge
+from connectors import eventbridge, registry
 from lily.runtime.settings import settings
 
 SECRETS = ("first-key-of-the-tokens-0123456789", "second-key-of-the-tokens-012345678")
@@ -104,6 +104,25 @@ def whole(web: Callable[..., None], table: None, redis_url: str, monkeypatch: py
     """A client of the application with a table, a bus and a Redis behind it. No worker: what is accepted stays as it is."""
     eventbridge.create(settings().bus)
     monkeypatch.setattr(health, "checks", health.Checks(dict(health.checks.checks)))  # nothing kept from another test
+    return create_app().test_client()
+
+
+@pytest.fixture
+def secured(web: Callable[..., None], table: None, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    """A client of the application with two targets of a kind that nobody talks to. No worker: what is asked for waits."""
+    monkeypatch.setitem(registry.TARGETS, "imagined", "tests.app.imagined")
+    changes = {"LILY_TARGETS": "snow,bricks", "LILY_HASH_SALT": "9f86d081884c7d659a2feaa0c55ad015"}
+    for name in ("SNOW", "BRICKS"):
+        changes |= {
+            f"LILY_TARGET_{name}_KIND": "imagined",
+            f"LILY_TARGET_{name}_URL": "http://127.0.0.1:1",
+            f"LILY_TARGET_{name}_OAUTH_CLIENT_ID": "lily",
+            f"LILY_TARGET_{name}_OAUTH_CLIENT_SECRET": "not-a-secret",
+            f"LILY_TARGET_{name}_HOME": "GOV.LILY",
+            f"LILY_TARGET_{name}_DATABASES": "CRM",
+            f"LILY_TARGET_{name}_CATALOG_CONNECTION": f"default/imagined/{name.lower()}",
+        }
+    web(**changes)
     return create_app().test_client()
 
 

@@ -1,6 +1,7 @@
 """The description: valid, complete, and the same in the repository."""
 
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -11,10 +12,24 @@ from flask import Flask
 from openapi_spec_validator import validate
 
 from app import openapi
-from app.schemas import events, examples, incidents, tokens
+from app.schemas import (
+    annotations,
+    audit,
+    drift,
+    events,
+    examples,
+    incidents,
+    plans,
+    previews,
+    rules,
+    security_examples,
+    targets,
+    tokens,
+)
 from tests.app.test_authorization import OPEN, endpoints, scope_of
 from tests.servers import ROOT
 
+ARGUMENTS = ("event_id", "incident_id", "rule_id", "version_number", "target_name", "plan_id")
 UNDESCRIBED = {"api-docs.openapi_json", "static"}  # and the pages for people
 
 
@@ -40,7 +55,7 @@ def operations(app: Flask, described: dict[str, Any]) -> list[tuple[str, dict[st
     found = []
     for endpoint, method, path in endpoints(app):
         if endpoint not in UNDESCRIBED and not endpoint.startswith("pages."):
-            described_path = path.replace("/event_id", "/{event_id}").replace("/incident_id", "/{incident_id}")
+            described_path = re.sub(rf"/({'|'.join(ARGUMENTS)})\b", r"/{\1}", path)
             found.append((endpoint, described["paths"][described_path][method.lower()]))
     return found
 
@@ -48,7 +63,7 @@ def operations(app: Flask, described: dict[str, Any]) -> list[tuple[str, dict[st
 def test_every_endpoint_is_described_with_its_scope_and_its_refusals(app: Flask, described: dict[str, Any]) -> None:
     found = operations(app, described)
 
-    assert len(found) == 13
+    assert len(found) == 41
     for endpoint, operation in found:
         assert operation["summary"] and operation["description"], endpoint
         if endpoint in OPEN:
@@ -86,6 +101,33 @@ def test_every_refusal_is_a_problem_document_with_an_example(app: Flask, describ
         (incidents.IncidentPageSchema, examples.INCIDENT_PAGE),
         (incidents.IncidentDetailSchema, examples.INCIDENT_DETAIL),
         (tokens.TokenSchema, examples.TOKEN),
+        (rules.RulePageSchema, security_examples.RULE_PAGE),
+        (rules.RuleSchema, security_examples.RULE),
+        (rules.RuleSchema, security_examples.DELETED_RULE),
+        (rules.WrittenRuleSchema, security_examples.WRITTEN_RULE),
+        (rules.RuleDocumentSchema, security_examples.RULE_DOCUMENT),
+        (rules.PropagationPageSchema, security_examples.PROPAGATION_PAGE),
+        (rules.PropagationSchema, security_examples.PROPAGATION),
+        (rules.RetriedSchema, security_examples.RETRIED),
+        (previews.PreviewSchema, security_examples.PREVIEW),
+        (previews.TargetPreviewSchema, security_examples.PREVIEW["targets"][0]),
+        (annotations.StatedManySchema, security_examples.STATED),
+        (annotations.StatedSchema, security_examples.STATED["items"][0]),
+        (annotations.AnnotationPageSchema, security_examples.ANNOTATION_PAGE),
+        (annotations.AnnotationSchema, security_examples.ANNOTATION),
+        (targets.TargetListSchema, security_examples.TARGET_LIST),
+        (targets.TargetSchema, security_examples.TARGET),
+        (targets.ChangedModesSchema, security_examples.CHANGED_MODES),
+        (targets.TablePageSchema, security_examples.TABLE_PAGE),
+        (targets.MasksSchema, security_examples.MASKS),
+        (targets.ProtectedSchema, security_examples.PROTECTED),
+        (targets.ProtectedSchema, security_examples.PROTECTING),
+        (plans.PlanPageSchema, security_examples.PLAN_PAGE),
+        (plans.PlanDetailSchema, security_examples.PLAN_DETAIL),
+        (plans.PlanDetailSchema, security_examples.CONFIRMED_PLAN),
+        (drift.DriftPageSchema, security_examples.DRIFT_PAGE),
+        (drift.ReconcilingSchema, security_examples.RECONCILING),
+        (audit.AuditPageSchema, security_examples.AUDIT_PAGE),
     ],
 )
 def test_examples_have_every_field_of_their_schema_and_no_other(schema: Any, example: dict[str, Any]) -> None:
