@@ -140,6 +140,11 @@ def holders(target: str) -> dict[Principal, Holders]:
     return found
 
 
+def forget() -> None:
+    """Drop what this process has kept, for whoever has to be another one from here on."""
+    _kept.clear()
+
+
 def _changes(given: _Listed, stored: Mapping[TableId, tuple[Table, float]]) -> Changes:
     return Changes(
         new=tuple(table for name, table in given.items() if name not in stored),

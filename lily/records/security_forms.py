@@ -19,7 +19,7 @@ from lily.domain.masking import MaskType
 from lily.domain.naming import Spec
 from lily.domain.proofs import Expected, ExpectedObject, Outcome, Unmet
 from lily.domain.rows import Argument, RowCondition, RowSpec
-from lily.domain.rules import Action, ActionKind, Operator, Principal
+from lily.domain.rules import Action, ActionKind, Literal, Operator, Principal
 from lily.domain.steps import TagEntry
 from lily.records.forms import time_form, time_from
 from lily.runtime import clock
@@ -39,7 +39,11 @@ def deflated(form: Any) -> bytes:
 
 
 def inflated(data: bytes) -> Any:
-    return orjson.loads(zlib.decompress(data))
+    """Raises ValueError for anything that `deflated` has not made."""
+    try:
+        return orjson.loads(zlib.decompress(data))
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
 
 
 def table_id_form(table: TableId) -> list[str]:
@@ -132,12 +136,23 @@ def mask_from(form: Mapping[str, Any]) -> MaskSpec:
     )
 
 
+def literal_form(value: Literal) -> Any:
+    """Numbers may have 38 digits, of which JSON as it is read here keeps 64 bits."""
+    return {"int": str(value)} if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
+
+
+def literal_from(form: Any) -> Literal:
+    value: Literal = int(form["int"]) if isinstance(form, dict) else form
+    return value
+
+
 def rows_form(spec: RowSpec) -> Form:
     return {
         "rules": list(spec.rules),
         "arguments": [[one.family.value, one.signature, one.zone.value] for one in spec.arguments],
         "conditions": [
-            [principals_form(one.exempt), one.argument, one.operator.value, list(one.values)] for one in spec.conditions
+            [principals_form(one.exempt), one.argument, one.operator.value, [literal_form(value) for value in one.values]]
+            for one in spec.conditions
         ],
     }
 
@@ -147,7 +162,7 @@ def rows_from(form: Mapping[str, Any]) -> RowSpec:
         tuple(form["rules"]),
         tuple(Argument(Family(family), signature, Zone(zone)) for family, signature, zone in form["arguments"]),
         tuple(
-            RowCondition(principals_from(exempt), argument, Operator(operator), tuple(values))
+            RowCondition(principals_from(exempt), argument, Operator(operator), tuple(map(literal_from, values)))
             for exempt, argument, operator, values in form["conditions"]
         ),
     )
@@ -178,7 +193,7 @@ def expected_form(expected: Expected) -> Form:
         "absent": [[column, name] for column, name in expected.absent.items()],
         "unmet": [[one.column, one.code, one.text] for one in expected.unmet],
     }
-    return {"table": table_id_form(expected.table), **{name: value for name, value in form.items() if value}}
+    return {"table": table_id_form(expected.table), **{name: value for name, value in form.items() if value or value == ""}}
 
 
 def expected_from(form: Mapping[str, Any]) -> Expected:

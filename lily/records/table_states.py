@@ -34,7 +34,7 @@ from lily.runtime import clock, logs
 
 log = logs.get(__name__)
 
-IN_FORCE = frozenset({State.ENFORCED, State.ATTACHED})
+IN_FORCE = frozenset({State.ENFORCED, State.ATTACHED, State.HELD})  # what is held is as it was
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def every(target: str) -> Iterator[TableState]:
 
 
 def enforced_sites(target: str) -> set[Site]:
-    """The places in force: columns with a mask and tables with a row policy of ours, of tables enforced or attached."""
+    """The places in force: columns with a mask and tables with a row policy of ours, of tables in force or held."""
     found: set[Site] = set()
     for values in items.query(_pk(target), attributes=("at",)):
         if "at" in values:
