@@ -55,8 +55,8 @@ def _places(faults: Faults, where: str, entry: Mapping[str, Any]) -> list[Place]
         faults.add(f"{where}.{missing[0]}", "is missing; give target, database, schema and table, or asset")
         return []
     before = len(faults.found)
-    target = entry["target"]
-    if target not in settings().targets:
+    target = faults.text(f"{where}.target", entry["target"], 100)
+    if target and target not in settings().targets:
         faults.add(f"{where}.target", f"{target!r} is no target here; {_known(settings().targets)}")
     for name in named[1:]:
         faults.text(f"{where}.{name}", entry[name], NAME_MAX)

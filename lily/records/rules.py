@@ -3,6 +3,7 @@
 A change is one transaction: head, version, one `Asked` for each target that the old or the new version aims at, audit entry.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -125,7 +126,7 @@ def _change(rule: Rule, head: Write, targets: Collection[str], facts: Facts, *mo
 
 
 def _item(rule: Rule, pk: str, sk: str) -> dict[str, str | int | bytes | None]:
-    return {"pk": pk, "sk": sk, "d": items.dumps(stored(rule)), "ver": rule.version}
+    return {"pk": pk, "sk": sk, "d": json.dumps(stored(rule), ensure_ascii=False), "ver": rule.version}
 
 
 def _read(item: Plain | None) -> Rule | None:
@@ -134,5 +135,8 @@ def _read(item: Plain | None) -> Rule | None:
 
 @lru_cache(maxsize=8192)
 def _restored(text: str) -> Rule:
-    """A rule is read and checked once per process and version, not once for each look at all of them."""
-    return restored(items.loads(text))
+    """A rule is read and checked once per process and version, not once for each look at all of them.
+
+    By json, whose whole numbers have as many digits as those that filters compare: 38, not 64 bits.
+    """
+    return restored(json.loads(text))

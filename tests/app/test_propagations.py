@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from lily.records.propagations import Record
 
 from lily.domain.inventory import TableId
 from lily.domain.propagations import Key, State, pending, reach
 from lily.records import asked, propagations
+from lily.records.propagations import Record
 from lily.runtime import clock
 from tests.app.conftest import assert_problem, bearer
 from tests.app.security import CUSTOMERS, Api
