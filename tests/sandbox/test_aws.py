@@ -218,6 +218,31 @@ def test_a_transaction_repeated_after_a_kill_is_not_done_twice(aws: Aws) -> None
     assert aws.content()["1", "-"]["n"] == {"N": "1"}
 
 
+def test_the_same_text_means_the_same_whatever_came_before_it(aws: Aws) -> None:
+    db = aws.client("dynamodb")
+    good = [an_insert(1, 1), an_insert(2, 2)]
+    odd = [
+        {**an_insert(3, 3), "Parameters": an_insert(3, 3)["Parameters"][:3]},  # one value too few
+        {**an_insert(4, 4), "Parameters": [*an_insert(4, 4)["Parameters"][:3], {"N": "many"}]},
+        an_insert(1, 6),
+    ]
+    anew = [db.batch_execute_statement(Statements=[{**one, "Statement": f"{INSERT} "}])["Responses"][0] for one in odd[:2]]
+
+    answers = db.batch_execute_statement(Statements=[*good, *odd])["Responses"]
+    db.update_item(
+        TableName="things", Key=a_key(1), UpdateExpression="REMOVE n SET m = :m", ExpressionAttributeValues={":m": {"S": "-"}}
+    )
+    answers += db.batch_execute_statement(Statements=[an_insert(7, 7)])["Responses"]
+
+    assert [answer.get("Error", {}).get("Code") for answer in answers[:2] + answers[-2:]] == [None, None, "DuplicateItem", None]
+    assert answers[2:4] == anew and all("Error" in answer for answer in anew)
+    assert aws.content() == {
+        ("1", "-"): {**a_key(1), "g": {"S": "1"}, "m": {"S": "-"}},
+        ("2", "-"): {**a_key(2), "g": {"S": "2"}, "n": {"N": "2"}},
+        ("7", "-"): {**a_key(7), "g": {"S": "1"}, "n": {"N": "7"}},
+    }
+
+
 def test_what_a_reset_removed_stays_removed(aws: Aws) -> None:
     aws.client("dynamodb").put_item(TableName="things", Item=an_item(1, 1))
     subprocess.run(["curl", "-sfX", "POST", f"http://127.0.0.1:{aws.port}/_ministack/reset"], check=True, capture_output=True)
