@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from flask_smorest import Blueprint
-from lily.records.audit import Facts
-from lily.records.target_states import TargetState
 
 from app import paging
 from app.api.documents import time_or_none
@@ -17,11 +15,14 @@ from app.openapi import refuses
 from app.problems import INVALID_CURSOR, INVALID_INPUT, INVALID_JSON, NOT_FOUND, UNAVAILABLE, Fault, Problem
 from app.schemas import security_examples as examples
 from app.schemas.targets import ChangedModesSchema, ModeSchema, TablePageSchema, TableQuerySchema, TargetListSchema, TargetSchema
+from connectors import registry
 from lily.domain.inventory import Table
 from lily.domain.targets import Mode
 from lily.records import inventory, table_states, target_states
+from lily.records.audit import Facts
+from lily.records.target_states import TargetState
 from lily.runtime import clock
-from lily.runtime.settings import TargetSettings, settings
+from lily.runtime.settings import SettingsError, TargetSettings, settings
 
 blp = Blueprint("targets", __name__, url_prefix="/security/targets", description="Warehouses in which rules take effect.")
 blp.ARGUMENTS_PARSER = OptionalJson()
@@ -121,6 +122,18 @@ def find_tables(query: dict[str, Any], target_name: str) -> dict[str, Any]:
         "items": [_table(table) for table in page.items],
         "next_cursor": paging.seal(page.next, "tables", filters),
     }
+
+
+def check_kinds() -> None:
+    """Raises SettingsError for targets that no connector serves, so that the process does not start with them."""
+    known = ", ".join(sorted(registry.TARGETS))
+    wrong = {
+        f"LILY_TARGET_{config.name.upper().replace('-', '_')}_KIND": f"no target of kind {config.kind!r}; known kinds: {known}"
+        for config in settings().targets.values()
+        if config.kind not in registry.TARGETS
+    }
+    if wrong:
+        raise SettingsError(wrong)
 
 
 def existing(name: str) -> TargetSettings:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app import paging
 from app.problems import INVALID_CURSOR, Problem
+from lily.records.streams import Found
 
 Web = Callable[..., None]
 filters = st.dictionaries(st.sampled_from(["status", "asset", "since"]), st.text(max_size=8) | st.none())
@@ -73,3 +74,27 @@ def test_a_cursor_outlives_a_change_of_keys_but_not_the_loss_of_its_key(web: Web
     assert paging.unseal(cursor, "events", {}) == "p"
     web(LILY_SEAL_KEY=f"{new},{other}")
     refused(cursor, "events", {})
+
+
+@given(
+    lists=st.dictionaries(st.text("ab-", min_size=1, max_size=3), st.integers(0, 5)),
+    limit=st.integers(1, 4),
+    short=st.integers(1, 4),
+)
+def test_pages_across_lists_show_every_item_once_in_order(lists: dict[str, int], limit: int, short: int) -> None:
+    """Whatever the size of a page, and though lists may answer less than they are asked for."""
+
+    def page(name: str, count: int, after: str | None) -> Found[tuple[str, int]]:
+        start = int(after or 0)
+        end = min(start + min(count, short), lists[name])
+        return Found(tuple((name, n) for n in range(start, end)), str(end) if end < lists[name] else None)
+
+    seen: list[tuple[str, int]] = []
+    position: str | None = None
+    while True:
+        items, position = paging.across(list(lists), page, limit, position)
+        assert len(items) <= limit
+        seen += items
+        if position is None:
+            break
+    assert seen == [(name, n) for name in sorted(lists) for n in range(lists[name])]

@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 from flask.testing import FlaskClient
 
+from app import create_app
 from lily.domain.propagations import State
 from lily.domain.targets import Mode
 from lily.records import target_states
 from lily.runtime import clock
+from lily.runtime.settings import SettingsError
 from tests.app.conftest import assert_problem
 from tests.app.security import Api, listed, seen
 from tests.domain.security import a_table
@@ -111,3 +113,12 @@ def test_tables_are_found_by_part_of_their_path_page_by_page(api: Api) -> None:
     assert odd["columns"] == [{"name": "x", "type": "VECTOR(FLOAT, 3)", "family": "other"}]
     assert api("GET", "/targets/bricks/tables")["items"] == []
     assert api("GET", "/targets/snow/tables")["inventory"]["read_at"] is not None
+
+
+def test_a_target_that_no_connector_serves_is_told_at_the_start(secured: FlaskClient, web: Callable[..., None]) -> None:
+    web(LILY_TARGET_SNOW_KIND="snwoflake")
+
+    with pytest.raises(SettingsError) as caught:
+        create_app()
+
+    assert "snwoflake" in caught.value.faults["LILY_TARGET_SNOW_KIND"]
