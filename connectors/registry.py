@@ -8,9 +8,10 @@ from lily.domain import targets
 from lily.runtime.settings import TargetSettings, settings
 
 if TYPE_CHECKING:
-    from connectors import monte_carlo
+    from connectors import monte_carlo, snowflake
 
     _promises: tuple[Source, ...] = (monte_carlo,)  # the type checker holds each module to the protocol
+    _promised: tuple[Target, ...] = (snowflake,)
 
 SOURCES = {
     "monte-carlo": "connectors.monte_carlo",

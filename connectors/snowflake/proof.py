@@ -1,0 +1,356 @@
+"""Proof without a second login: what policies show to roles, tried on canaries; what real tables carry, read back.
+
+A canary is a small table in Lily's own schema with made-up values and the policy on trial. POLICY_CONTEXT simulates the roles of
+a reader there (on customers' tables it would need their ownership). What is not stated, which of its arguments decides
+IS_ROLE_IN_SESSION, is tried once per process with a policy that tells two roles apart: if the simulation does not, nothing is
+ever said to be proven. Source: docs.snowflake.com, EXECUTE USING POLICY_CONTEXT; reference of POLICY_REFERENCES.
+"""
+
+import os
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+from connectors.contracts import Done, Readiness, Refused
+from connectors.snowflake import client, state
+from connectors.snowflake.dialect import Home
+from connectors.snowflake.quoting import literal
+from lily.domain import masking, rows
+from lily.domain.actual import ObjectKind
+from lily.domain.branches import MaskSpec, Reader
+from lily.domain.inventory import Family, TableId
+from lily.domain.naming import prefix
+from lily.domain.proofs import (
+    ALL_ROWS,
+    CLEAR,
+    FILTERED_ROWS,
+    OTHERWISE,
+    Behaviour,
+    Expected,
+    ExpectedObject,
+    Observed,
+    Seen,
+)
+from lily.domain.rows import Argument, RowCondition, RowSpec
+from lily.domain.rules import Action, Operator, Principal
+from lily.runtime import clock
+from lily.runtime.errors import Permanent
+from lily.runtime.settings import settings
+
+PROBES: Mapping[Family, Sequence[tuple[str, Any]]] = {  # made up; each differs from what any mask makes of it
+    Family.TEXT: [(literal(text), text) for text in ("canary.bird-0123456789@lily.example", "No address, @but text", "ab")],
+    Family.INTEGER: [("4711", 4711)],
+    Family.DECIMAL: [("4711.5", Decimal("4711.5"))],
+    Family.FLOAT: [("4711.5", 4711.5)],
+    Family.BOOLEAN: [("TRUE", True), ("FALSE", False)],
+    Family.DATE: [("'2021-08-17'", date(2021, 8, 17))],
+    Family.TIME: [("'13:14:15'", None)],
+    Family.TIMESTAMP: [("'2021-08-17 13:14:15'", datetime(2021, 8, 17, 13, 14, 15))],  # noqa: DTZ001 - as a wall clock shows it
+    Family.BINARY: [("TO_BINARY('CAFE', 'HEX')", None)],
+}
+SEMI_STRUCTURED = {
+    "VARIANT": "TO_VARIANT('canary')",
+    "ARRAY": "ARRAY_CONSTRUCT('canary')",
+    "OBJECT": "OBJECT_CONSTRUCT('canary', 1)",
+    "GEOGRAPHY": "TO_GEOGRAPHY('POINT(1 2)')",
+    "GEOMETRY": "TO_GEOMETRY('POINT(1 2)')",
+}
+KNOWN_ANSWER = "known_answer"
+
+_ready: dict[tuple[int, str], Readiness] = {}
+_lock = threading.Lock()
+
+
+def check(instance: str) -> Readiness:
+    """See contracts.Target: login, the schema, and the known case, once per process until it fails."""
+    key = (os.getpid(), instance)
+    with _lock:
+        if key not in _ready:
+            _ready[key] = _check(instance)
+        return _ready[key]
+
+
+def forget(instance: str) -> None:
+    _ready.pop((os.getpid(), instance), None)
+
+
+def prove(instance: str, objects: Collection[ExpectedObject]) -> Mapping[Behaviour, Seen]:
+    """See contracts.Target."""
+    ready = check(instance)
+    if not ready.proves:
+        return {behaviour: Seen(None, why=ready.why_not) for thing in objects for behaviour in thing.behaviours}
+    shown: dict[Behaviour, Seen] = {}
+    for some in state.each(instance, objects, lambda thing: _tried(instance, thing)):
+        shown |= some
+    return shown
+
+
+def observe(instance: str, expected: Collection[Expected]) -> Mapping[TableId, Observed]:
+    """See contracts.Target: the attachments from each real table, the bodies from the objects."""
+    home = state.home_of(instance)
+    things = {thing.name: thing for one in expected for thing in one.objects}
+    names = sorted(things)
+    at = clock.now()
+    asks: list[Any] = [lambda one=one: _carried(instance, home, one, at) for one in expected]
+    asks += [lambda name=name: state.body(instance, home, name, state.kind_of(things[name].spec)) for name in names]
+    answers = state.each(instance, asks, lambda ask: ask())
+    bodies = dict(zip(names, answers[len(expected) :], strict=True))
+    return {one.table: _with_bodies(seen, one, bodies) for one, seen in zip(expected, answers[: len(expected)], strict=True)}
+
+
+def drop_canary(instance: str, home: Home, name: str) -> Done:
+    """Before its policy is dropped. IF EXISTS is right here: what matters is that it is gone."""
+    statement = f"DROP TABLE IF EXISTS {home.named(name + state.CANARY)}"
+    return Done(statement, client.run(instance, statement, about="canary").query_id)
+
+
+def _check(instance: str) -> Readiness:
+    config, home = settings().targets[instance], state.home_of(instance)
+    name = f"{prefix(settings().installation)}{KNOWN_ANSWER}"
+    try:
+        _make_known_case(instance, home, name, str(config.role))
+        question = f"SELECT V FROM {home.named(name + state.CANARY)}"
+        clear = _rows(instance, question, frozenset({Principal("role", str(config.role))}))
+        hidden = _rows(instance, question, frozenset())
+    except Refused as refusal:
+        if refusal.code == "unsupported":
+            raise
+        return Readiness(False, f"roles cannot be simulated: {refusal.reason}")
+    if (clear.rows, hidden.rows) == ([("canary",)], [("*",)]):
+        return Readiness(True)
+    return Readiness(False, "a simulated role was not told apart from everybody else in a case whose answer is known")
+
+
+def _make_known_case(instance: str, home: Home, name: str, role: str) -> None:
+    body = f"CASE WHEN IS_ROLE_IN_SESSION({literal(role)}) THEN V ELSE '*' END"
+    comment = literal("Made and kept by Lily: is a simulated role told apart?")
+    _unless_exists(
+        instance, f"CREATE MASKING POLICY {home.named(name)} AS (V VARCHAR) RETURNS VARCHAR -> {body} COMMENT = {comment}"
+    )
+    canary = home.named(name + state.CANARY)
+    _unless_exists(instance, f"CREATE TABLE {canary} AS SELECT CAST('canary' AS VARCHAR) AS V")
+    client.run(instance, f"ALTER TABLE {canary} MODIFY COLUMN V SET MASKING POLICY {home.named(name)}", about="canary")
+
+
+def _unless_exists(instance: str, statement: str) -> None:
+    try:
+        client.run(instance, statement, about="canary")
+    except Refused as refusal:
+        if refusal.code != "exists":
+            raise
+
+
+def _tried(instance: str, thing: ExpectedObject) -> dict[Behaviour, Seen]:
+    """One object on its canary. What cannot be tried is said; a body that fails when it is read is an object not to be used."""
+    home = state.home_of(instance)
+    trial = _of_mask(thing.spec) if isinstance(thing.spec, MaskSpec) else _of_rows(thing.spec)
+    if trial is None:
+        return {behaviour: Seen(None, why="there is no made-up value of this type") for behaviour in thing.behaviours}
+    canary = home.named(thing.name + state.CANARY)
+    _unless_exists(instance, f"CREATE TABLE {canary} AS {trial.values}")
+    policy = home.named(thing.name)
+    try:
+        client.run(instance, f"ALTER TABLE {canary} {trial.attach.format(policy=policy)}", about="canary")
+    except Refused as refusal:
+        if refusal.code != "taken":  # a row policy is there already
+            raise
+    statement = f"{trial.select} FROM {canary} ORDER BY K"
+    shown = state.each(instance, thing.behaviours, lambda behaviour: _shown(instance, statement, trial, behaviour))
+    return dict(zip(thing.behaviours, shown, strict=True))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """How an object is tried: what the canary holds, how the object goes on, what is asked, and what an answer means."""
+
+    values: str
+    attach: str
+    select: str
+    meaning: Any  # (rows, behaviour) -> a word of SHOWN
+
+
+def _shown(instance: str, statement: str, trial: _Trial, behaviour: Behaviour) -> Seen:
+    try:
+        answer = _rows(instance, statement, behaviour.reader)
+    except Refused as refusal:
+        if refusal.code == "gone":  # a role that there is not cannot be simulated, and nobody has it
+            return Seen(None, why=f"the roles of this reader cannot be simulated: {refusal.reason}")
+        raise Permanent(f"{behaviour.object} fails when it is read: {refusal.reason}") from None
+    return Seen(trial.meaning(answer.rows, behaviour), answer.query_id)
+
+
+def _rows(instance: str, statement: str, reader: Reader) -> client.Answer:
+    """What a reader with these roles, and nobody else's, would get."""
+    names = sorted(principal.name for principal in reader) or ["PUBLIC"]
+    every = ", ".join(literal(name) for name in dict.fromkeys([*names, "PUBLIC"]))
+    context = (
+        f"CURRENT_ROLE => {literal(names[0])}, SNOWFLAKE$CURRENT_ACTIVATED_ROLES => ({every}), "
+        f"SNOWFLAKE$SESSION_ACTIVATED_ROLES => ({every})"
+    )
+    return client.run(instance, f"EXECUTE USING POLICY_CONTEXT({context}) AS {statement}", about="canary")
+
+
+def _of_mask(spec: MaskSpec) -> _Trial | None:
+    of, salt = spec.type, state.salt()
+    probes = PROBES.get(of.family) or ([(made, None)] if (made := SEMI_STRUCTURED.get(of.signature)) else [])
+    if not probes:
+        return None
+    rows_made = [f"SELECT {k} AS K, CAST({text} AS {of.signature}) AS V" for k, (text, _) in enumerate(probes)]
+    values = [value for _, value in probes]
+
+    def meaning(found: Sequence[tuple[Any, ...]], behaviour: Behaviour) -> str:
+        seen = [_plain(row[0]) for row in found]
+        actions: list[Action | None] = [None, *dict.fromkeys(branch.action for branch in spec.branches if branch.action)]
+        words = [action.kind.value if action else CLEAR for action in actions if _is_shown(seen, values, action)]
+        return behaviour.shown if behaviour.shown in words else words[0] if words else OTHERWISE
+
+    def _is_shown(seen: Sequence[Any], clear: Sequence[Any], action: Action | None) -> bool:
+        if len(seen) != len(clear):
+            return False
+        if action is None and None in clear:  # a type whose values are not compared: there, or not there
+            return None not in seen
+        return list(seen) == [_plain(masking.masked(action, value, of, salt)) if value is not None else None for value in clear]
+
+    return _Trial(" UNION ALL ".join(rows_made), "MODIFY COLUMN V SET MASKING POLICY {policy}", "SELECT V", meaning)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and moments as they compare: the connector chooses between int, Decimal and float, and adds zones."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None)
+    return float(value) if isinstance(value, int | float | Decimal) else value
+
+
+def _of_rows(spec: RowSpec) -> _Trial | None:
+    made = list(islice(_row_probes(spec), 32))
+    if not made:
+        return None
+    kinds, compared = [of.signature for of in spec.arguments], _comparable(spec)
+    columns = [
+        ", ".join([f"{k} AS K", *(f"CAST({text} AS {kinds[n]}) AS A{n}" for n, (text, _) in enumerate(row))])
+        for k, row in enumerate(made)
+    ]
+    arguments = ", ".join(f"A{n}" for n in range(len(spec.arguments)))
+
+    def meaning(found: Sequence[tuple[Any, ...]], behaviour: Behaviour) -> str:
+        seen = {int(row[0]) for row in found}
+        visible = {k for k, row in enumerate(made) if rows.shows(compared, [value for _, value in row], behaviour.reader)}
+        if seen != visible:
+            return OTHERWISE
+        return ALL_ROWS if len(seen) == len(made) and behaviour.shown == ALL_ROWS else FILTERED_ROWS
+
+    return _Trial(
+        " UNION ALL ".join(f"SELECT {row}" for row in columns),
+        f"ADD ROW ACCESS POLICY {{policy}} ON ({arguments})",
+        "SELECT K",
+        meaning,
+    )
+
+
+def _row_probes(spec: RowSpec) -> Iterator[list[tuple[str, Any]]]:
+    """Rows, each differing from the first in one argument: values that a condition asks for, others, and NULL."""
+    choices = [[*_values(spec, place), ("NULL", None)] for place in range(len(spec.arguments))]
+    first = [some[0] for some in choices]
+    yield first
+    for place, some in enumerate(choices):
+        for value in some[1:]:
+            yield [*first[:place], value, *first[place + 1 :]]
+
+
+def _values(spec: RowSpec, place: int) -> list[tuple[str, Any]]:
+    of = spec.arguments[place]
+    asked = [value for one in spec.conditions if one.argument == place for value in _near(one, of)]
+    return [(_text(value), _compared(value, of)) for value in dict.fromkeys(asked or [_any(of)])]
+
+
+def _near(one: RowCondition, of: Argument) -> list[Any]:
+    """The first values that a condition names, and one beside them."""
+    if one.operator in {Operator.IS_NULL, Operator.IS_NOT_NULL}:
+        return [_any(of)]
+    value = one.values[0]
+    if isinstance(value, bool):
+        return [value, not value]
+    if isinstance(value, int | float):
+        return [value, value - 1, value + 1]
+    if of.family is Family.TEXT:
+        return [value, f"{value}x", value[:-1]]
+    at = datetime.fromisoformat(value) if of.family is Family.TIMESTAMP else date.fromisoformat(value)
+    return [(at + timedelta(days=days)).isoformat() for days in (0, -1, 1)]
+
+
+def _any(of: Argument) -> Any:
+    if of.family in masking.NUMBERS:
+        return 7
+    if of.family is Family.BOOLEAN:
+        return True
+    return "2021-08-17" if of.family in masking.DATED else "canary"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    return repr(value) if isinstance(value, int | float) else literal(value)
+
+
+def _compared(value: Any, of: Argument) -> Any:
+    """As conditions compare: dates and times as what their texts mean."""
+    if of.family is Family.TIMESTAMP:
+        return datetime.fromisoformat(value)
+    return date.fromisoformat(value) if of.family is Family.DATE else value
+
+
+def _comparable(spec: RowSpec) -> RowSpec:
+    """The same with the values of its conditions as they compare."""
+    conditions = tuple(
+        replace(one, values=tuple(_compared(value, spec.arguments[one.argument]) for value in one.values))
+        for one in spec.conditions
+    )
+    return replace(spec, conditions=conditions)
+
+
+def _carried(instance: str, home: Home, expected: Expected, at: datetime) -> Observed:
+    """What one real table carries. A view is asked for as one where nothing is found under the name of a table."""
+    refs = _acting(instance, expected)
+    if refs is None:
+        return Observed(at, exists=False)
+    masks: dict[str, str] = {}
+    policy: str | None = None
+    columns: tuple[str, ...] = ()
+    irregular: dict[str | None, str] = {}
+    for one in refs:
+        column = one.site.column
+        name = one.policy[2] if one.policy[:2] == (home.database, home.schema) else one.text
+        if one.tag or one.status != "ACTIVE":
+            irregular[column] = f"{one.text} is {one.status}" + (f", by tag {one.tag}" if one.tag else "")
+        elif one.kind is ObjectKind.ROW_POLICY:
+            policy, columns = name, one.columns
+        elif column in masks:
+            irregular[column] = f"{masks[column]} and {name} are both there"
+        elif column is not None:
+            masks[column] = name
+    return Observed(at, masks, policy, columns, irregular=irregular)
+
+
+def _acting(instance: str, expected: Expected) -> list[state.Reference] | None:
+    """All that acts on the table; None if there is none of that name."""
+    found: list[state.Reference] | None = None
+    for domain in ("TABLE", "VIEW"):
+        try:
+            found = state.references(instance, expected.table, domain)
+        except Refused as refusal:
+            if refusal.code != "gone":
+                raise
+            continue
+        if found or not (expected.masks or expected.rows):
+            break
+    return found
+
+
+def _with_bodies(seen: Observed, expected: Expected, bodies: Mapping[str, str | None]) -> Observed:
+    return replace(seen, bodies={thing.name: bodies[thing.name] for thing in expected.objects})
