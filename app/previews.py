@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lily.records.table_states import TableState
-
 from connectors import registry
 from lily.domain import brake, carriers, classifications, matching
 from lily.domain.actual import Actual, ActualObject, ActualTable, ActualTag, Attached, ObjectKind
@@ -24,6 +22,7 @@ from lily.domain.propagations import State
 from lily.domain.rules import Rule
 from lily.domain.targets import Target
 from lily.records import annotations, held, inventory, table_states
+from lily.records.table_states import TableState
 from lily.runtime import clock
 from lily.runtime.settings import TargetSettings
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Iterable
 
-from lily.records.security_forms import table_key
-
 from lily.domain.inventory import TableId
+from lily.records.security_forms import table_key
 from lily.runtime import logs
 from lily.runtime.errors import Transient
 from tasks import doors

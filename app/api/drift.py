@@ -3,7 +3,6 @@
 from typing import Any
 
 from flask_smorest import Blueprint
-from lily.records.drifts import Found
 
 from app import paging
 from app.api.documents import time_or_none
@@ -15,6 +14,7 @@ from app.problems import INVALID_CURSOR, INVALID_INPUT, INVALID_JSON, UNAVAILABL
 from app.schemas import security_examples as examples
 from app.schemas.drift import DriftPageSchema, DriftQuerySchema, ReconcileSchema, ReconcilingSchema
 from lily.records import drifts
+from lily.records.drifts import Found
 from lily.runtime import clock, logs
 from lily.runtime.settings import settings
 from tasks import doors

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from flask_smorest import Blueprint
-from lily.records.asked import Asked
-from lily.records.propagations import Record
 
 from app import paging, waking
 from app.api.documents import time_or_none
@@ -20,6 +18,8 @@ from app.schemas.rules import PropagationPageSchema, PropagationQuerySchema, Ret
 from lily.domain.propagations import RuleState, State, overall
 from lily.domain.rules import Rule
 from lily.records import asked, propagations, rules
+from lily.records.asked import Asked
+from lily.records.propagations import Record
 from lily.runtime import clock, logs
 from lily.runtime.settings import settings
 

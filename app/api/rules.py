@@ -226,7 +226,9 @@ def rule_document(rule: Rule) -> dict[str, Any]:
 
 
 def _written(rule: Rule) -> dict[str, Any]:
-    return {"description": "", "exempt": [], **rule.document, "enabled": rule.enabled}
+    """The document, with what its author may leave out or null."""
+    exempt = rule.document.get("exempt") or []
+    return {**rule.document, "description": rule.description, "exempt": exempt, "enabled": rule.enabled}
 
 
 def rule_url(rule_id: str) -> str:

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from flask.testing import FlaskClient
-from lily.records.table_states import TableState
 
 from lily.domain.inventory import Table, TableId
 from lily.domain.proofs import Expected
 from lily.domain.propagations import State
 from lily.domain.steps import TagEntry
 from lily.records import inventory, table_states
+from lily.records.table_states import TableState
 from lily.runtime import clock
 from tests.app.conftest import bearer
 from tests.domain.security import a_table

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
-from lily.records.held import HeldPlan
 
 from lily.domain.brake import Weakening, Why, fingerprint
 from lily.domain.inventory import Site
 from lily.domain.rules import Principal
 from lily.records import held, looks
+from lily.records.held import HeldPlan
 from lily.runtime import clock
 from tests.app.conftest import assert_problem
 from tests.app.security import CUSTOMERS, Api

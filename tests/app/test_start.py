@@ -37,6 +37,40 @@ def test_the_application_is_there_within_a_second_without_any_vendor_loaded() ->
     assert min(times) < 2.0  # about 0.5 s alone; other processes may share the machine
 
 
+PREVIEWING = f"""
+import sys
+from app import create_app, previews
+from lily.domain.branches import Branch, MaskSpec
+from lily.domain.inventory import Family
+from lily.domain.masking import MaskType, NULLIFY
+from lily.domain.plan import Plan
+from lily.domain.steps import CreateMask
+from lily.runtime.settings import settings
+create_app()
+step = CreateMask("m", MaskSpec(("r",), MaskType(Family.TEXT, "VARCHAR", 64), (Branch((), NULLIFY),)), "0" * 32, "c")
+(statement,) = previews.statements(settings().targets["snow"], Plan((step,), (), ()), 10)
+print(statement.split()[0], [name for name in {LATE} if name in sys.modules])
+"""
+TARGET = {
+    "LILY_HASH_SALT": "9f86d081884c7d659a2feaa0c55ad015",
+    "LILY_TARGETS": "snow",
+    "LILY_TARGET_SNOW_KIND": "snowflake",
+    "LILY_TARGET_SNOW_URL": "http://127.0.0.1:1",
+    "LILY_TARGET_SNOW_ACCOUNT": "acme",
+    "LILY_TARGET_SNOW_OAUTH_CLIENT_ID": "lily",
+    "LILY_TARGET_SNOW_OAUTH_CLIENT_SECRET": "not-a-secret",
+    "LILY_TARGET_SNOW_HOME": "GOV.LILY",
+    "LILY_TARGET_SNOW_DATABASES": "CRM",
+}
+
+
+def test_statements_are_shown_without_any_vendor_loaded() -> None:
+    made = run("-c", PREVIEWING, **TARGET)
+
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.strip() == "CREATE []"
+
+
 def test_wsgi_servers_find_the_application() -> None:
     assert run("-c", "from wsgi import app; assert app.test_client().get('/livez').status_code == 200").returncode == 0
 
