@@ -10,16 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "424242424242"  # to ministack, an access key of 12 digits is the account
 CLIENT = "demo"
-CLIENT_SCOPES = "events:read events:replay"
+CLIENT_SCOPES = "events:read events:replay rules:read rules:write rules:weaken annotations:write audit:read admin"
 QUEUE = "lily-demo"
+TARGET = "snowflake-prod"  # unless LILY_TARGETS says otherwise
 DEFAULT_PORTS = {
     "LILY_WEB_PORT": 8000,
     "LILY_RUN_REDIS_PORT": 6390,
     "LILY_RUN_AWS_PORT": 4570,
     "LILY_RUN_MONTE_CARLO_PORT": 8010,
+    "LILY_RUN_SNOWFLAKE_PORT": 8020,
     "LILY_RUN_FLOWER_PORT": 5555,
 }
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -38,6 +43,7 @@ class Surroundings:
     redis_port: int
     aws_port: int
     monte_carlo_port: int
+    snowflake_port: int
     flower_port: int
     lily: Mapping[str, str]  # the environment of Lily's processes
     standins: Mapping[str, str]  # and of the stand-ins
@@ -51,6 +57,16 @@ class Surroundings:
     def monte_carlo(self) -> str:
         """Where Monte Carlo's stand-in answers."""
         return f"http://127.0.0.1:{self.monte_carlo_port}"
+
+    @property
+    def snowflake(self) -> str:
+        """Where Snowflake's stand-in answers."""
+        return f"http://127.0.0.1:{self.snowflake_port}"
+
+    @property
+    def targets(self) -> list[str]:
+        """Names of the targets, each of which has a worker of its own."""
+        return _words(self.lily.get("LILY_TARGETS", ""))
 
     @property
     def flower(self) -> str:
@@ -82,6 +98,7 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
         redis_port=ports["LILY_RUN_REDIS_PORT"],
         aws_port=ports["LILY_RUN_AWS_PORT"],
         monte_carlo_port=ports["LILY_RUN_MONTE_CARLO_PORT"],
+        snowflake_port=ports["LILY_RUN_SNOWFLAKE_PORT"],
         flower_port=ports["LILY_RUN_FLOWER_PORT"],
         lily=lily | _base(environ, ".venv"),
         standins=_base(environ, ".venv-sandbox")
@@ -89,6 +106,7 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
             "SANDBOX_MC_SECRET": signing or generated["monte_carlo_webhook"],
             "SANDBOX_MC_ID": lily.get("LILY_SOURCE_MONTE_CARLO_API_ID", generated["monte_carlo_id"]),
             "SANDBOX_MC_TOKEN": lily.get("LILY_SOURCE_MONTE_CARLO_API_TOKEN", generated["monte_carlo_token"]),
+            "SANDBOX_SNOWFLAKE_PUBLIC_KEY": _public(generated["snowflake_key"]),
         },
     )
 
@@ -104,6 +122,7 @@ def _lily_environment(
         "LILY_JWT_SECRETS": generated["jwt"],
         f"LILY_CLIENT_{CLIENT.upper()}_SECRET": generated["client"],
         f"LILY_CLIENT_{CLIENT.upper()}_SCOPES": CLIENT_SCOPES,
+        "LILY_HASH_SALT": generated["hash_salt"],
     }
     if "monte-carlo" in _words(environ.get("LILY_SOURCES", "monte-carlo")):
         defaults |= {
@@ -112,12 +131,31 @@ def _lily_environment(
             "LILY_SOURCE_MONTE_CARLO_API_ID": generated["monte_carlo_id"],
             "LILY_SOURCE_MONTE_CARLO_API_TOKEN": generated["monte_carlo_token"],
         }
+    if not environ.get("LILY_TARGETS", "").strip():
+        defaults |= _snowflake(ports["LILY_RUN_SNOWFLAKE_PORT"], generated["snowflake_key"])
     given = {name: value for name, value in environ.items() if name.startswith("LILY_")}
     settled = {name: str(port) for name, port in ports.items()} | {"LILY_RUN_DATA": str(data)}
     clients = _words(environ.get("LILY_CLIENTS", ""))
     if CLIENT not in clients:  # the token that is printed is this client's
         settled["LILY_CLIENTS"] = ",".join([*clients, CLIENT])
     return defaults | given | settled
+
+
+def _snowflake(port: int, key: str) -> dict[str, str]:
+    """The stand-in as a target, with the account that sandbox.snowflake_world makes there."""
+    values = {
+        "KIND": "snowflake",
+        "URL": f"http://127.0.0.1:{port}",
+        "ACCOUNT": "SANDBOX",
+        "USER": "LILY_SVC",
+        "PRIVATE_KEY": key,
+        "ROLE": "LILY",
+        "WAREHOUSE": "LILY_WH",
+        "HOME": "GOV.LILY",
+        "DATABASES": "ANALYTICS",
+    }
+    prefix = f"LILY_TARGET_{TARGET.upper().replace('-', '_')}_"
+    return {"LILY_TARGETS": TARGET, **{f"{prefix}{name}": value for name, value in values.items()}}
 
 
 def _base(environ: Mapping[str, str], virtualenv: str) -> dict[str, str]:
@@ -181,15 +219,32 @@ def _secrets(path: Path) -> dict[str, str]:
         "monte_carlo_webhook": secrets.token_urlsafe(24),
         "monte_carlo_id": secrets.token_hex(8),
         "monte_carlo_token": secrets.token_urlsafe(24),
+        "hash_salt": secrets.token_hex(16),
     }
     try:
         kept = json.loads(path.read_text()) if path.exists() else {}
         secret_by_name = fresh | kept
+        if "snowflake_key" not in secret_by_name:
+            secret_by_name["snowflake_key"] = _key()
     except (ValueError, TypeError):
         raise Refused(f"{path} is not JSON; remove it to have new secrets made (what was sealed with the old is lost)") from None
     if secret_by_name != kept:
         write_private(path, secret_by_name)
     return secret_by_name
+
+
+def _key() -> str:
+    """A new private key in PEM, for a user who logs in with a key pair."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form, hidden = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, form, hidden).decode()
+
+
+def _public(private: str) -> str:
+    """The public key of a private one, as Snowflake wants it: base64 without line breaks."""
+    key = serialization.load_pem_private_key(private.encode(), None).public_key()
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return "".join(pem.decode().splitlines()[1:-1])
 
 
 def write_private(path: Path, content: object) -> None:

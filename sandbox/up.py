@@ -1,4 +1,4 @@
-"""`make run`: Redis, the stand-ins of AWS and Monte Carlo, and Lily's processes as the Procfile lists them.
+"""`make run`: Redis, the stand-ins of AWS, Monte Carlo and Snowflake, and Lily's processes as the Procfile lists them.
 
 Everything it makes lies in one folder (`.lily`): secrets, logs, the AWS stand-in's journal, and `run.json`, which tells
 `make demo` where to find the running system.
@@ -23,7 +23,18 @@ from typing import Any
 
 from sandbox.console import Console
 from sandbox.processes import Processes, Program, parse_procfile
-from sandbox.surroundings import ACCOUNT, CLIENT, CLIENT_SCOPES, QUEUE, ROOT, Refused, Surroundings, look_around, write_private
+from sandbox.surroundings import (
+    ACCOUNT,
+    CLIENT,
+    CLIENT_SCOPES,
+    QUEUE,
+    ROOT,
+    TARGET,
+    Refused,
+    Surroundings,
+    look_around,
+    write_private,
+)
 
 RELEASE = "release"  # by custom the line of a Procfile that runs once, before the others
 STANDIN_READY_S = 20.0
@@ -96,7 +107,7 @@ class Run:
 
     def __init__(self, around: Surroundings, commands: Mapping[str, str], console: Console) -> None:
         self._around = around
-        self._commands = dict(commands)
+        self._commands = for_targets(commands, around.targets)
         self._release = self._commands.pop(RELEASE, None)
         self._console = console
         self._standins = _standins(around)
@@ -110,8 +121,10 @@ class Run:
     async def start(self) -> None:
         """Start all, in order, and return when it is ready. Raises Refused if it cannot be."""
         await asyncio.gather(*map(self._start_standin, self._standins))
-        await self._set_up()
-        self._console.step("table, event bus and demo queue are there")
+        command = f"python -m sandbox.snowflake_world --url {self._around.snowflake}"
+        world = Program("snowflake-world", command, self._around.standins, ROOT)
+        await asyncio.gather(self._set_up(), self._run_once(world))
+        self._console.step("table, event bus, demo queue and a warehouse with customers are there")
         for name, command in self._commands.items():
             await self.processes.start(Program(name, command, self._around.lily, ROOT))
         if not self._commands:
@@ -190,6 +203,7 @@ class Run:
         rows = [
             ("API", f"{around.web}  (documentation: {around.web}/docs)"),
             ("Monte Carlo stand-in", around.monte_carlo),
+            ("Snowflake stand-in", around.snowflake),
             *([("Flower", around.flower)] if "flower" in self._commands else []),
             ("Logs", f"{_short(self.processes.log('*'))}"),
             ("Data", f"{_short(around.data)}  (kept; `make clean` removes it)"),
@@ -212,6 +226,8 @@ class Run:
             "pids": dict(pids),
             "web_url": around.web,
             "monte_carlo_url": around.monte_carlo,
+            "snowflake_url": around.snowflake,
+            "targets": around.targets,
             "flower_url": around.flower,
             "redis_url": around.lily["LILY_REDIS_URL"],
             "aws_url": around.aws,
@@ -227,10 +243,19 @@ class Run:
         write_private(around.data / "run.json", state)
 
 
+def for_targets(commands: Mapping[str, str], targets: list[str]) -> dict[str, str]:
+    """The commands with a worker for each target, made after the one that the Procfile has for the target of `make run`."""
+    pattern = commands.get(f"worker-{TARGET}")
+    others = {name: command for name, command in commands.items() if name != f"worker-{TARGET}"}
+    workers = {f"worker-{name}": pattern.replace(TARGET, name) for name in targets} if pattern else {}
+    return {**others, **workers}
+
+
 def _standins(around: Surroundings) -> tuple[StandIn, ...]:
     redis, monte_carlo = f"127.0.0.1:{around.redis_port}", f"127.0.0.1:{around.monte_carlo_port}"
     state = shlex.quote(str(around.data / "aws"))
     webhook = f"{around.web}/webhooks/monte-carlo"
+    account = shlex.quote(str(around.data / "snowflake"))
     return (
         StandIn("redis", f"python -m sandbox.redis_server --port {around.redis_port}", f"//{redis}"),
         StandIn("aws", f"python -m sandbox.aws --port {around.aws_port} --state {state}", f"{around.aws}/_ministack/ready"),
@@ -238,6 +263,11 @@ def _standins(around: Surroundings) -> tuple[StandIn, ...]:
             "monte-carlo",
             f"python -m sandbox.monte_carlo --port {around.monte_carlo_port} --webhook-url {webhook}",
             f"//{monte_carlo}",
+        ),
+        StandIn(
+            "snowflake",
+            f"python -m sandbox.snowflake --port {around.snowflake_port} --state {account}",
+            f"{around.snowflake}/healthz",
         ),
     )
 

@@ -6,6 +6,7 @@ after that hangs in connect(). It retries nothing (`retry_max_attempts=1`): who 
 Source: snowflake-connector-python 5.2; docs.snowflake.com, Error codes; what was seen of both.
 """
 
+import logging
 import math
 import os
 import re
@@ -169,6 +170,7 @@ def _idle(pool: _Pool) -> Any | None:
 def _connect(config: TargetSettings) -> Any:
     import snowflake.connector as vendor
 
+    logging.getLogger("snowflake").setLevel(logging.WARNING)  # it has two lines for every statement
     try:
         connection = vendor.connect(**_arguments(config))
     except Exception as error:
