@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 
-from lily.domain.deliveries import Delivery, event_id
+from lily.domain.deliveries import Delivery
 from lily.domain.events import Event
 from lily.records import events
 from lily.records.events import Accepted
@@ -53,18 +53,18 @@ class Accepting:
         return Receipt(self.event_id, answer.duplicate)
 
 
-def accept(delivery: Delivery, lane_key: str) -> Accepting:
+def accept(delivery: Delivery) -> Accepting:
     """Store a delivery that was proven genuine. Safe to repeat: the same delivery is the same event.
 
     Raises Transient when too many wait already.
     """
     event = Event(
-        id=event_id(delivery.source, delivery.account, delivery.body),
+        id=delivery.event_id,
         source=delivery.source,
         account=delivery.account,
         received_at=delivery.received_at,
         raw=events.deflated(delivery.raw),
-        lane_key=lane_key,
+        lane_key=delivery.lane_key,
         traceparent=delivery.traceparent,
         due_at=events.sweep_at(delivery.received_at),
     )

@@ -163,7 +163,7 @@ TOO_MANY_FAILURES = Kind(
     "So many signatures or client secrets from this address were wrong that further wrong ones are turned away cheaply. "
     "Deliveries with a right signature are still accepted.",
 )
-HEADERS_TOO_LARGE = Kind("headers-too-large", 431, "The headers are too large", "All headers together are limited to 32 KiB.")
+HEADERS_TOO_LARGE = Kind("headers-too-large", 431, "The headers are too large", "Headers are limited to 32 KiB and 200 lines.")
 BUG = Kind(
     "bug",
     500,

@@ -24,6 +24,7 @@ KEEP_ALIVE_S = 75  # longer than load balancers keep a connection (60 s): the si
 LEAVING_S = 8.0  # for requests that are in work
 LEAVING_IDLE_S = 2.0  # for keep-alive clients that may be about to send one
 NICE = 5  # where web shares a machine with workers, they come first: taking in ever more than is worked off helps nobody
+SWITCH_S = 0.001  # how long a thread may compute while others wait: a delivery waits for its turn several times
 SPARE_DESCRIPTORS = 512  # for temporary files, AWS, Redis, libraries
 
 log = logs.get(__name__)
@@ -108,6 +109,7 @@ def make_server(app: Any, listener: socket.socket, config: Settings, connections
 def run(server: Any) -> None:
     """Serve until SIGTERM or SIGINT, then leave. A second signal ends the process at once."""
     os.nice(NICE)
+    sys.setswitchinterval(SWITCH_S)
     asked: list[int] = []
 
     def ask(number: int, _: FrameType | None) -> None:
@@ -150,11 +152,16 @@ def _raise_descriptor_limit(connections: int) -> int:
 
 
 def _warm_up() -> None:
-    """What the first delivery would wait for otherwise: boto3 and its description of DynamoDB, Celery. Connects to nothing."""
+    """What the first delivery would wait for otherwise: boto3 and its description of DynamoDB, Celery, the gatekeeper.
+
+    Connects to nothing.
+    """
     from app import accept
+    from app.api import webhooks
 
     with contextlib.suppress(Exception):  # missing credentials, say: /readyz tells about it
         accept.warm()
+        webhooks.gatekeeper.start()
 
 
 if __name__ == "__main__":

@@ -1,124 +1,43 @@
-"""What waitress does with bytes before they are a request: stricter, with deadlines, and refusing in problem details.
+"""Connections and the server that holds them: waitress', with deadlines for what arrives and a bound on what one may cost others.
 
 Source: waitress 3.0.2, whose classes name their parts (`parser_class`, `task_class`, `error_task_class`, `channel_class`) so that
 they can be replaced. Methods marked "main thread" run in its one loop and must never block.
 """
 
 import contextlib
-import random
-import re
 import socket
 import time
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from waitress.channel import ClientDisconnected, HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, WSGITask
-from waitress.utilities import BadRequest, InternalServerError
+from waitress.utilities import InternalServerError
 
-from app import problems
-from app.bodies import LARGE_BYTES
-from app.headers import ALWAYS, CSP_DATA
+from app.answering import Answer, Overloaded, Refusal, TooSlow
+from app.gatekeeper import LARGE_BYTES
+from app.intake import Intake
 from app.later import KEY as LATER
 from app.later import Parked, parking
 from app.loop import Loop, Threads
-from lily.runtime import logs, metrics, trace
+from app.parser import PIECE_BYTES, Parser
+from lily.runtime import logs
 
+LONG_BYTES = 16 * 1024  # the rest of a body is taken in at leisure
 ARRIVAL_S = 30.0  # from a request's first byte to its last; longer only helps those who send slowly on purpose
 LINGER_S = 2.0
 LINGER_BYTES_MAX = 16 * 2**20
-DETAIL_CHARACTERS_MAX = 200
 WAITED_MAX_S = 0.5  # for a thread; from then on, deliveries are refused at once rather than answered ever later
-RETRY_AFTER_S = (1, 4)  # spread, so that refused senders do not come back all at once
+LARGE_WAITED_MAX_S = 5.0  # they are judged one by one
+STEP, STEP_S = 50, 0.01  # connections whose deadlines are looked at in one turn, and until the next while there are more
+GO_ON = 4  # pieces of long bodies in one turn
 DELIVERIES = "/webhooks/"  # they have threads of their own, so that no slow query of the API holds them up
 DELIVERY_THREADS = 6  # of which at most 4 write a group; the others only compute, so more would only queue for the interpreter
 
 log = logs.get(__name__)
-
-_CODING = re.compile(rb"transfer-encoding[ \t]*:", re.IGNORECASE)
-
-
-class TooSlow(BadRequest):  # type: ignore[misc]
-    code = 408
-    reason = "Request Timeout"
-
-
-class Overloaded(BadRequest):  # type: ignore[misc]
-    """The reading loop refuses this itself; the connection stays."""
-
-    code = 503
-    reason = "Service Unavailable"
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Refuses what two servers in a row could read differently (request smuggling, RFC 9112, section 6.1)."""
-
-    def parse_header(self, header_plus: bytes) -> None:
-        codings = [line.partition(b":")[2].strip().lower() for line in header_plus.split(b"\r\n")[1:] if _CODING.match(line)]
-        parts = [part.strip() for line in codings for part in line.split(b",")]
-        if len(codings) > 1 or b"" in parts or parts.count(b"chunked") > 1:
-            raise ParsingError("Transfer-Encoding must be chunked, once, or absent")
-        try:
-            super().parse_header(header_plus)
-        except ParsingError:
-            raise
-        except TransferEncodingNotImplemented as error:  # 501 in RFC 9112; but nothing is wrong with this server
-            raise ParsingError("Transfer-Encoding must be chunked, once, or absent") from error
-        except ValueError as error:  # a bracket in the authority, a length of 5,000 digits
-            raise ParsingError(f"Start line or header is invalid: {error}") from error
-        if self.chunked and "CONTENT_LENGTH" in self.headers:
-            raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
-        if self.version != "1.1" and "TRANSFER_ENCODING" in self.headers:
-            raise ParsingError(f"HTTP/{self.version} has no Transfer-Encoding")
-        if self.version not in {"1.0", "1.1"}:
-            raise ParsingError(f"HTTP/{self.version} is not spoken here; use HTTP/1.1")
-        if self.version == "1.1" and ("HOST" not in self.headers or "," in self.headers["HOST"]):
-            raise ParsingError("exactly one Host header is needed")
-
-
-class Refusal(ErrorTask):  # type: ignore[misc]
-    """The server's own refusals: 400, 408, 413, 431, 503, and 500 for what went wrong outside the application."""
-
-    def execute(self) -> None:
-        error = self.request.error
-        kind = problems.MALFORMED if error.code == 400 else problems.KIND_BY_STATUS.get(error.code, problems.BUG)
-        detail = str(error.body)[:DETAIL_CHARACTERS_MAX] if kind is problems.MALFORMED else ""
-        with trace.bound(trace.new()) as bound:
-            body = problems.encode(kind, detail)
-        self.status = f"{kind.status} {error.reason}"
-        self.response_headers += [*ALWAYS, ("Content-Security-Policy", CSP_DATA), ("Cache-Control", "no-store")]
-        self.response_headers += [("Content-Type", problems.MEDIA_TYPE), ("X-Request-Id", bound.trace_id)]
-        if kind is problems.UNAVAILABLE:  # the request was read to its end
-            self.response_headers.append(("Retry-After", str(random.randint(*RETRY_AFTER_S))))
-        else:
-            self.set_close_on_finish()
-            self.channel.unread = True
-        self.content_length = len(body)
-        self.write(body)
-        metrics.observe("lily_http_seconds", 0.0, endpoint="server", method="other", status=str(kind.status))
-
-
-class Answer(WSGITask):  # type: ignore[misc]
-    """Tells keep-alive clients of a server that is leaving to connect anew, which takes them to its successor."""
-
-    def write(self, data: bytes) -> None:
-        """The head goes out with the first of the body, in one packet."""
-        if self.wrote_header:
-            super().write(data)
-            return
-        with self.channel.gathering():
-            super().write(data)
-
-    def build_response_header(self) -> bytes:
-        if self.channel.server.leaving and len(self.channel.requests) == 1:
-            self.channel.unread = True
-            self.set_close_on_finish()
-        header: bytes = super().build_response_header()
-        return header
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -128,11 +47,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     task_class = Answer
     error_task_class = Refusal
 
-    request: HTTPRequestParser | None
+    request: Parser | None
     unread = False  # the other side may still be sending
     begun_at = 0.0  # when the first byte of the unfinished request came
     lingers_until = 0.0
+    waits = False  # for the intake to have room
     thrown_away = 0
+    connected: bool
     gathered: list[bytes] | None = None
     requests: list[Any]
 
@@ -235,18 +156,42 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             super().send_continue()
 
     def readable(self) -> bool:  # main thread
+        if self.waits:
+            return False
         return bool(self.lingers_until and not self.will_close) or bool(super().readable())
 
     def handle_read(self) -> None:  # main thread
-        if not self.lingers_until:
-            super().handle_read()
-            return
+        if not self._is_long():
+            self._read()
+        elif self.server.intake.has_room():
+            with self.server.intake.spending():
+                self._throw_away() if self.lingers_until else self._read()
+        else:
+            self.waits = True
+            self.server.intake.wait(self)
+
+    def _is_long(self) -> bool:
+        return bool(self.lingers_until or (self.request is not None and self.request.body_bytes_received > LONG_BYTES))
+
+    def _throw_away(self) -> None:
         try:
             self.thrown_away += len(self.recv(65536))  # an empty one is the end: recv has closed the channel then
         except OSError:
             self.handle_close()
         if self.thrown_away > LINGER_BYTES_MAX:
             self.will_close = True
+
+    def _read(self) -> None:
+        try:
+            data = self.recv(self.request.piece_bytes if self.request is not None else PIECE_BYTES)
+        except OSError:
+            self.handle_close()
+            return
+        if data:
+            self.last_activity = time.time()
+            self.received(data)
+        else:
+            self.connected = False
 
     def handle_write(self) -> None:  # main thread
         if self.unread and self.close_when_flushed and not self.will_close:
@@ -257,7 +202,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().handle_write()
 
     def expire(self, now: float) -> None:  # main thread
-        """End what takes too long: lingering, or a request that does not arrive."""
+        """End what takes too long: idling, lingering, or a request that does not arrive."""
+        if not self.requests and self.last_activity < now - self.adj.channel_timeout:
+            self.will_close = True
         if self.lingers_until:
             self.will_close = self.will_close or now > self.lingers_until
             return
@@ -289,7 +236,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.deliveries = Threads(DELIVERY_THREADS, "delivery")
         self.large = Threads(1, "large-delivery")  # one at a time: many of them cost the small ones one core's turn, not all
         self.loop = Loop(connections)
+        self.intake: Intake[Channel] = Intake()
         self._refused: deque[Channel] = deque()
+        self._round: Iterator[Channel] = iter(())  # those whose deadlines are still to be looked at in this round
         super().__init__(
             parking(app),
             map=connections,
@@ -303,8 +252,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def turn(self, timeout_s: float) -> None:  # main thread
         """Wait for requests, and take in what has arrived of them."""
-        self.loop.look(self)  # it may be full, or have room again
-        self.loop.turn(timeout_s)
+        self.loop.look(self)  # it may be full, or have room again; and a round begins once a second
+        is_more_to_do = self._go_round(time.time()) or self._go_on()
+        self.loop.turn(min(timeout_s, STEP_S) if is_more_to_do else timeout_s)
         while self._refused:
             refused = self._refused.popleft()
             refused.service()
@@ -319,8 +269,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         if request.error or not request.path.startswith(DELIVERIES):
             self.task_dispatcher.add_task(channel)
             return
-        threads = self.large if request.body_bytes_received > LARGE_BYTES else self.deliveries
-        if threads.waited_s() < WAITED_MAX_S:
+        is_large = request.body_bytes_received > LARGE_BYTES
+        threads, waited_max_s = (self.large, LARGE_WAITED_MAX_S) if is_large else (self.deliveries, WAITED_MAX_S)
+        if threads.waited_s() < waited_max_s:
             threads.add_task(channel)
         else:
             request.error = Overloaded("")
@@ -328,10 +279,24 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self.loop.attend(channel)
 
     def maintenance(self, now: float) -> None:  # main thread
-        super().maintenance(now)
-        for channel in list(self.active_channels.values()):
+        """Begin a round over all connections, unless one is under way."""
+        if not self._go_round(now):
+            self._round = iter(list(self.active_channels.values()))
+
+    def _go_on(self) -> bool:
+        """Let some read on that had no room; whether others wait still."""
+        for channel in self.intake.next(GO_ON):
+            channel.waits = False
+            self.loop.look(channel)
+        return len(self.intake) > 0
+
+    def _go_round(self, now: float) -> bool:
+        """Look at the deadlines of some connections, and whether there may be more: thousands at once would hold up the rest."""
+        some = list(islice(self._round, STEP))
+        for channel in some:
             channel.expire(now)
-        self.loop.wake()
+            self.loop.look(channel)
+        return len(some) == STEP
 
     def leave(self) -> None:  # main thread
         """Accept who has connected already, then stop listening at once: what connects between the two is reset by the kernel.

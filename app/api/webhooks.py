@@ -8,8 +8,9 @@ import orjson
 from flask import Response, request
 from flask_smorest import Blueprint
 
-from app import bodies, limits
+from app import bodies, limits, proving
 from app.accept import Accepting, accept
+from app.gatekeeper import LARGE_BYTES, Gatekeeper
 from app.later import Promised, Ready
 from app.openapi import answers_headers, refuses
 from app.problems import (
@@ -26,12 +27,13 @@ from app.problems import (
     problem_of,
     retry_after,
 )
+from app.proving import Proven, Unfit, Unproven
 from app.schemas import examples
 from app.schemas.events import ReceiptSchema
 from app.senders import Failures
 from connectors import registry
-from connectors.contracts import BodyRejected, SignatureRejected, Source
-from lily.domain.deliveries import Delivery, event_id, lane_key
+from connectors.contracts import Source
+from lily.domain.deliveries import Delivery
 from lily.runtime import clock, logs, metrics, trace
 from lily.runtime.settings import SettingsError, SourceSettings, settings
 
@@ -47,7 +49,7 @@ REFUSALS = (
 
 log = logs.get(__name__)
 failures = Failures()
-large_bodies = bodies.LargeBodies()
+gatekeeper = Gatekeeper()
 
 
 def blueprint() -> Blueprint:
@@ -75,37 +77,29 @@ def webhook(blp: Blueprint, config: SourceSettings, source: Source) -> Callable[
         signed = signature is not None or not config.unsigned
         if signed and not source.is_signature_shaped(signature):
             raise _refusal(config, "the signature is missing or no signature at all")
-        with large_bodies.turn(len(raw)):
-            body = bodies.parse(raw)
-            account = _prove(config, source, body, signature, signed)
-        return _accepted(config, source, raw, body, account)
+        return _accepted(config, raw, _proven(config, raw, signature))
 
     receive._apidoc = _documented(blp, config, source, receive)._apidoc  # type: ignore[attr-defined] # without its wrappers
     return receive
 
 
-def _prove(config: SourceSettings, source: Source, body: dict[str, Any], signature: str | None, signed: bool) -> str:
-    """The account that the delivery genuinely speaks for. Raises Problem 422, 401 or 429."""
-    try:
-        source.check_shape(body)
-        if signed:
-            source.verify(body, signature, [secret.reveal() for secret in config.secrets])
-    except BodyRejected as error:
-        raise Problem(INVALID_INPUT, faults=[Fault(error.field, error.reason)]) from None
-    except SignatureRejected as error:
-        raise _refusal(config, str(error)) from None
-    account = source.account(body)
-    if config.account is not None and account != config.account:
-        raise _refusal(config, f"it speaks for account {account or '(none)'}, not {config.account}")
-    return account
+def _proven(config: SourceSettings, raw: bytes, signature: str | None) -> Proven:
+    """Raises Problem 400, 422, 401 or 429, and Transient for a large body that cannot be looked at right now."""
+    prove = gatekeeper.judge if len(raw) > LARGE_BYTES else proving.prove
+    verdict = prove(config, raw, signature)
+    if isinstance(verdict, Unproven):
+        raise _refusal(config, verdict.reason)
+    if isinstance(verdict, Unfit):
+        fault = Fault(verdict.place, verdict.reason)
+        detail = "" if verdict.readable else f"{verdict.place} {verdict.reason}"
+        raise Problem(INVALID_INPUT if verdict.readable else INVALID_JSON, detail, faults=[fault])
+    return verdict
 
 
-def _accepted(config: SourceSettings, source: Source, raw: bytes, body: dict[str, Any], account: str) -> Response:
+def _accepted(config: SourceSettings, raw: bytes, proven: Proven) -> Response:
     bound = trace.current()
-    delivery = Delivery(config.name, account, raw, body, clock.now(), bound.header() if bound else "")
-    incident = source.incident(body)
-    lane = lane_key(config.name, incident if incident is not None else event_id(config.name, account, body))
-    accepting = accept(delivery, lane)
+    traceparent = bound.header() if bound else ""
+    accepting = accept(Delivery(config.name, proven.account, raw, proven.event_id, proven.lane_key, clock.now(), traceparent))
     return Promised(accepting.answer, partial(_answer, accepting))
 
 

@@ -12,12 +12,13 @@ CANONICAL_OBJECTS = ("payload", "account")
 
 @dataclass(frozen=True)
 class Delivery:
-    """What arrived, proven to be from `source`. `raw` is the body as sent, `body` the same parsed."""
+    """What arrived, proven to be from `source`: `raw` is the body as sent, `event_id` and `lane_key` are what follows from it."""
 
     source: str
     account: str
     raw: bytes
-    body: Mapping[str, Any]
+    event_id: str
+    lane_key: str
     received_at: datetime
     traceparent: str = ""
 

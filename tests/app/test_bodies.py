@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.bodies import DEPTH_MAX, LARGE_BYTES, LargeBodies, parse
-from app.problems import INVALID_JSON, UNAVAILABLE, Problem
+from app.bodies import parse
+from app.problems import INVALID_JSON, Problem
+from app.strict_json import DEPTH_MAX
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 leaves = st.none() | st.booleans() | st.integers(-(10**90), 10**90) | st.floats(allow_nan=False, allow_infinity=False) | texts
@@ -88,26 +89,3 @@ def test_depth_is_counted_and_brackets_in_strings_are_not() -> None:
 
 def test_what_json_allows_is_kept() -> None:
     assert parse(b'{"a": 1, "a": 2, "n": "\\u0000", "e": "\\ud83d\\ude00"}') == {"a": 2, "n": "\0", "e": "\U0001f600"}
-
-
-def test_large_bodies_go_one_at_a_time_and_small_ones_beside_them() -> None:
-    large = LargeBodies(wait_s=0.05, waiting_max=2)
-    with large.turn(LARGE_BYTES + 1):
-        with large.turn(LARGE_BYTES):
-            pass
-        with pytest.raises(Problem) as caught, large.turn(LARGE_BYTES + 1):
-            pass
-        assert caught.value.kind is UNAVAILABLE
-        assert caught.value.headers == {"Retry-After": "1"}
-
-    with large.turn(LARGE_BYTES + 1):
-        pass
-
-
-def test_only_so_many_large_bodies_wait_and_the_next_is_refused_at_once() -> None:
-    large = LargeBodies(wait_s=30, waiting_max=1)
-
-    with large.turn(LARGE_BYTES + 1), pytest.raises(Problem) as caught, large.turn(LARGE_BYTES + 1):
-        pass  # would hang for 30 s if it waited
-
-    assert caught.value.kind is UNAVAILABLE

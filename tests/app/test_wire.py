@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from app import create_app, serve, wire
+from app import create_app, intake, serve, wire
 from lily.runtime.settings import settings
 from tests.servers import free_port
 from tests.waiting import eventually
@@ -126,9 +126,11 @@ def assert_refused(reply: Reply | None, status: int, slug: str) -> None:
         (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 400, "malformed-request"),
         (POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n", 400, "malformed-request"),
         (POST + b"Content-Length: 10000000\r\n\r\n", 413, "body-too-large"),
+        (POST + b"Content-Length: %d\r\n\r\n" % (2**20 + 1), 413, "body-too-large"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 40_000 + b"\r\n\r\n", 431, "headers-too-large"),
         (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, "headers-too-large"),
         (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 10_000 + b"\r\n", 431, "headers-too-large"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431, "headers-too-large"),
     ],
 )
 def test_what_is_not_a_request_is_refused_by_a_problem(port: int, request_bytes: bytes, status: int, slug: str) -> None:
@@ -155,6 +157,49 @@ def test_a_sender_of_too_much_gets_to_read_the_refusal(port: int) -> None:
 
     assert_refused(connection.reply(), 413, "body-too-large")
     assert connection.ended()
+    connection.close()
+
+
+def test_so_many_headers_are_read(port: int) -> None:
+    reply = ask(port, b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 195 + b"\r\n")
+
+    assert reply is not None
+    assert reply.status == 200
+
+
+def test_while_long_bodies_wait_for_their_share_of_the_loop_others_are_answered(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(intake, "SAVED_MAX_S", 1e-6)
+    monkeypatch.setattr(wire, "Intake", lambda: intake.Intake(0.001))  # some 50 ms until the next piece
+    port = request.getfixturevalue("port")
+    long = [Connection(port) for _ in range(3)]
+    body = b"[" * 300_000
+    for connection in long:
+        connection.send(POST + b"Content-Length: %d\r\n\r\n" % len(body))
+        threading.Thread(target=connection.send, args=(body,)).start()
+
+    begun = time.monotonic()
+    for _ in range(20):
+        reply = ask(port, GET)
+        assert reply is not None
+        assert reply.status == 200
+    assert time.monotonic() - begun < 2
+
+    for connection in long:
+        assert (reply := connection.reply()) is not None
+        assert reply.status == 400
+        connection.close()
+    assert time.monotonic() - begun > 0.3
+
+
+def test_a_long_body_that_waits_too_long_is_told_so(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.setattr(wire, "ARRIVAL_S", 0.2)
+    monkeypatch.setattr(intake, "SAVED_MAX_S", 0.0)  # there never is room
+    port = request.getfixturevalue("port")
+    connection = Connection(port).send(POST + b"Content-Length: 300000\r\n\r\n" + b"[" * 100_000)
+
+    assert_refused(connection.reply(), 408, "request-timeout")
     connection.close()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.accept import Receipt, accept, flush
-from lily.domain.deliveries import Delivery, lane_key
+from lily.domain.deliveries import Delivery, event_id, lane_key
 from lily.domain.events import Event
 from lily.domain.incidents import Incident
 from lily.records import events, incidents
@@ -51,8 +51,8 @@ class Lily:
     def deliver(self, body: dict[str, Any], raw: bytes | None = None) -> Receipt:
         """Send one delivery and wait until all it woke has been done."""
         key = lane_key("monte-carlo", str(body.get("payload", {}).get("incident_id")))
-        delivery = Delivery("monte-carlo", "acme", raw or json.dumps(body).encode(), body, clock.now())
-        receipt = accept(delivery, key).receipt()
+        event, sent = event_id("monte-carlo", "acme", body), raw or json.dumps(body).encode()
+        receipt = accept(Delivery("monte-carlo", "acme", sent, event, key, clock.now())).receipt()
         flush(20)
         return receipt
 
