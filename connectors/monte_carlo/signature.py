@@ -8,6 +8,7 @@ signed as Python's `repr` of it. `repr` escapes what its Python's Unicode tables
 import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -80,8 +81,20 @@ def _quoted_slice(data: bytes) -> str:
 
 def _fits(text: str, signature: str, secrets: Sequence[str]) -> bool:
     data = text.encode("ascii")
-    digests = [hmac.digest(secret.encode(), data, "sha512").hex() for secret in secrets]
+    digests = [_signature(data, secret) for secret in secrets]
     return any([hmac.compare_digest(digest, signature) for digest in digests])  # noqa: C419 - all of them, whichever fits
+
+
+def _signature(data: bytes, secret: str) -> str:
+    signing = _keyed(secret).copy()
+    signing.update(data)
+    return signing.hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _keyed(secret: str) -> hmac.HMAC:
+    """Ready for data: to begin with a key costs twice what signing 1 KB does."""
+    return hmac.new(secret.encode(), digestmod="sha512")
 
 
 def _texts_of_other_pythons(body: Mapping[str, Any]) -> Iterator[str]:

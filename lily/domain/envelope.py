@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+import orjson
+
 from lily.domain.brake import Weakening
 from lily.domain.events import Event, Repeat
 from lily.domain.incidents import Effect, Incident
@@ -207,7 +209,7 @@ def _detail(message: Message, data: Mapping[str, Any], public_url: str) -> str:
         **message.extensions,
         "data": data,
     }
-    return json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))
+    return orjson.dumps(attributes).decode()
 
 
 def _time(at: datetime) -> str:
