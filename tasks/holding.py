@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 
-from lily.records.held import HeldPlan
-
 from connectors import eventbridge
 from lily.domain import envelope
 from lily.domain.brake import Weakening
 from lily.domain.plan import diff
 from lily.records import held
+from lily.records.held import HeldPlan
 from lily.runtime import clock, logs
 from lily.runtime.settings import TargetSettings, settings
 from tasks import planning

@@ -158,7 +158,9 @@ def _keep_states(config: TargetSettings, picture: Picture, states: Mapping[Table
         )
     table_states.save_many(kept)
     table_states.remove_many(config.name, [name for name in gone if name in picture.states])
-    inventory.note_seen(config.name, [actual.table for actual in picture.actual.tables.values()])
+    seen = [actual.table for actual in picture.actual.tables.values()]
+    listed = inventory.some(config.name, [table.id for table in seen])
+    inventory.note_seen(config.name, [table for table in seen if table.id not in listed])
     for name in {found.drift.site.table for found in drifts.find(config.name, True, DRIFTS_MAX, None).items}:
         if name in states and states[name].state in {State.ENFORCED, State.ATTACHED}:
             drifts.settle(config.name, name, now)

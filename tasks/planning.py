@@ -3,9 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from lily.records.held import HeldPlan
-from lily.records.table_states import TableState
-
 from connectors import registry
 from connectors.contracts import Target as Connector
 from lily.domain import brake, carriers, classifications, matching
@@ -18,6 +15,8 @@ from lily.domain.plan import Plan, diff
 from lily.domain.rules import Rule
 from lily.domain.targets import Target
 from lily.records import annotations, held, inventory, rules, table_states
+from lily.records.held import HeldPlan
+from lily.records.table_states import TableState
 from lily.runtime import clock
 from lily.runtime.settings import TargetSettings
 
@@ -70,6 +69,7 @@ def make(config: TargetSettings, tables: Collection[TableId]) -> Picture:
         actual = replace(actual, tables={**warehouse.read(config.name, beside).tables, **actual.tables})
         wanted = _wanted(live, actual, target)
         actual = warehouse.closer(config.name, actual, _relevant(wanted, actual, target, live))
+    actual = _with_uses_of_tags(wanted, actual, target)
     states = table_states.load(config.name, [*actual.tables, *tables])
     agreed = tuple(held.confirmed(config.name))
     verdict = _verdict(config, wanted, actual, states, agreed)
@@ -102,6 +102,26 @@ def _relevant(wanted: Wanted, actual: Actual, target: Target, live: Iterable[Rul
         if is_orphan or any(name == first or name.startswith(f"{first}_") for first in firsts):
             names.add(name)
     return names
+
+
+def _with_uses_of_tags(wanted: Wanted, actual: Actual, target: Target) -> Actual:
+    """The same, with where tags of ours are that nothing of this plan wants any more.
+
+    No target tells that at once for all of its tables, but nobody else sets Lily's tags: what was proven of other tables does.
+    """
+    kept = {entry.key for table in wanted.tables.values() for entry in table.tags}
+    asked = {key for key, tag in actual.tags.items() if tag.owner is Owner.OURS and tag.uses is None} - kept
+    if not asked or not target.can.tags_are_objects:
+        return actual
+    elsewhere = ((state.table.id, state.tags) for state in table_states.every(target.name) if state.table.id not in actual.tables)
+    here = ((name, table.tags) for name, table in actual.tables.items())
+    uses: dict[str, set[Site]] = {key: set() for key in asked}
+    for name, entries in (*elsewhere, *here):
+        for entry in entries:
+            if entry.key in uses:
+                uses[entry.key].add(Site(name, entry.column))
+    known = {key: replace(actual.tags[key], uses=frozenset(sites)) for key, sites in uses.items()}
+    return replace(actual, tags={**actual.tags, **known})
 
 
 def _verdict(

@@ -8,10 +8,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from lily.records.drifts import Found
-from lily.records.security_forms import table_key
-from lily.records.table_states import TableState
-
 from lily.domain import classifications, drift, matching
 from lily.domain.drift import Drift
 from lily.domain.inventory import Table, TableId
@@ -19,6 +15,9 @@ from lily.domain.propagations import State, reach
 from lily.domain.rules import Principal, Rule
 from lily.domain.targets import Mode
 from lily.records import annotations, drifts, inventory, looks, propagations, rules, table_states, target_states
+from lily.records.drifts import Found
+from lily.records.security_forms import table_key
+from lily.records.table_states import TableState
 from lily.runtime import bucket, cache, clock, logs, metrics
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import TargetSettings, settings

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lily.records.asked import Asked
-from lily.records.looks import Look
-from lily.records.propagations import Record
-
 from lily.domain.inventory import TableId
 from lily.domain.propagations import ENDS
 from lily.domain.rules import Rule
 from lily.records import propagations, rules
+from lily.records.asked import Asked
+from lily.records.looks import Look
+from lily.records.propagations import Record
 from lily.runtime.settings import TargetSettings
 from tasks import planning
 

@@ -168,6 +168,7 @@ def _idle(pool: _Pool) -> Any | None:
 
 
 def _connect(config: TargetSettings) -> Any:
+    os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")  # it would call cloud metadata services, up to 2 s each
     import snowflake.connector as vendor
 
     logging.getLogger("snowflake").setLevel(logging.WARNING)  # it has two lines for every statement
@@ -219,6 +220,7 @@ def _arguments(config: TargetSettings) -> dict[str, Any]:
         "request_timeout": seconds,
         "session_parameters": {
             "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
+            "CLIENT_TELEMETRY_ENABLED": False,
             "STATEMENT_TIMEOUT_IN_SECONDS": seconds,
             "QUERY_TAG": "lily",
         },

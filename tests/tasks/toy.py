@@ -87,7 +87,7 @@ def closer(_: str, actual: Actual, names: Collection[str]) -> Actual:
     with house.lock:
         whole = house.held.read(set())
     known = {name: whole.objects[name] for name in names if name in whole.objects}
-    return replace(actual, objects={**actual.objects, **known}, tags=whole.tags)
+    return replace(actual, objects={**actual.objects, **known})
 
 
 def execute(instance: str, step: Step) -> Done:
