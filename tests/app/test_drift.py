@@ -9,7 +9,8 @@ from lily.domain.drift import Drift, DriftKind
 from lily.domain.inventory import Site, TableId
 from lily.records import drifts
 from lily.records.drifts import Found
-from lily.runtime import clock, redis_pool
+from lily.runtime import clock
+from tasks import doors
 from tests.app.conftest import assert_problem
 from tests.app.security import CUSTOMERS, Api
 
@@ -54,12 +55,14 @@ def test_what_was_repaired_says_when_and_can_be_left_out(api: Api) -> None:
     assert repaired["CRM.PUBLIC.customers"] is not None and repaired["CRM.PUBLIC.orders"] is None
 
 
-def test_reconciliation_is_sent_to_the_queue_of_each_target(api: Api) -> None:
+def test_reconciliation_is_asked_of_each_target_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(doors, "_send", lambda name, target: sent.append((name, target)))
+
     assert api("POST", "/reconcile", None, 202) == {"targets": ["bricks", "snow"]}
     assert api("POST", "/reconcile", {"targets": ["snow", "snow"]}, 202) == {"targets": ["snow"]}
 
-    assert redis_pool.client().llen("lily:celery:target-snow") == 2
-    assert redis_pool.client().llen("lily:celery:target-bricks") == 1
+    assert sent == [("reconcile", "bricks"), ("reconcile", "snow"), ("reconcile", "snow")]
 
 
 def test_reconciliation_of_no_target_is_refused(api: Api) -> None:
