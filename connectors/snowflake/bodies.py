@@ -95,7 +95,7 @@ def _shown(action: Action | None, of: MaskType, salt: str) -> str:
         after = "POSITION('@', REVERSE(V))"  # characters from the last @ to the end, the @ included
         return f"CASE WHEN {after} IN (0, LENGTH(V)) THEN '*' ELSE CONCAT('*@', RIGHT(V, {after} - 1)) END"
     if action.kind is ActionKind.DATE_TRUNCATE:
-        return f"DATE_TRUNC('{UNITS[action.unit]}', V)"
+        return f"CAST(DATE_TRUNC('{UNITS[action.unit]}', V) AS {of.signature})"
     return f"CAST(NULL AS {of.signature})"
 
 
