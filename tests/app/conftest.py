@@ -5,6 +5,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -123,7 +124,13 @@ def secured(web: Callable[..., None], table: None, redis_url: str, monkeypatch: 
             f"LILY_TARGET_{name}_CATALOG_CONNECTION": f"default/imagined/{name.lower()}",
         }
     web(**changes)
-    return create_app().test_client()
+    return secured_app().test_client()
+
+
+@cache
+def secured_app() -> Flask:
+    """One for all tests: it asks for the settings at each request, and what it fixed at its start is the same for all of them."""
+    return create_app()
 
 
 @pytest.fixture
