@@ -162,6 +162,16 @@ def test_writers_at_once_lose_nothing_of_each_other() -> None:
     assert asked() == 12
 
 
+def test_writers_at_once_whom_no_rule_can_tell_apart_lose_nothing_either() -> None:
+    put(*(says("Email", source=f"source {n}") for n in range(12)))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(put, [says("Email", source=f"source {n}", when=1) for n in range(12)]))
+
+    assert {one.stated_at for one in annotations.of_tables("snow", [ONE])[ONE]} == {at(1)}
+    assert asked() == 1
+
+
 def test_a_look_that_changes_meanwhile_is_asked_for_all_the_same() -> None:
     put(says("Email"))
     with ThreadPoolExecutor(2) as pool:
