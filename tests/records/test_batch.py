@@ -46,6 +46,20 @@ def test_items_that_stay_unprocessed_are_transient(answers: Answers) -> None:
         batch.write_many([item("a")], timeout_s=0.0)
 
 
+def test_undeleted_items_alone_are_deleted_again_until_the_deadline(answers: Answers) -> None:
+    left = {"lily": [{"DeleteRequest": {"Key": batch.key_of("b", "S")}}]}
+    answers.add("BatchWriteItem", {"UnprocessedItems": left})
+    answers.add("BatchWriteItem", {"UnprocessedItems": {}})
+
+    batch.delete_many([("a", "S"), ("b", "S"), ("a", "S")])
+
+    assert [len(request["RequestItems"]["lily"]) for request in answers.requests] == [2, 1]
+    assert answers.requests[1] == {"RequestItems": left}
+    answers.add("BatchWriteItem", {"UnprocessedItems": left})
+    with pytest.raises(Transient, match="left 1 of 1 items undeleted"):
+        batch.delete_many([("b", "S")], timeout_s=0.0)
+
+
 def test_unprocessed_keys_are_read_again(answers: Answers) -> None:
     key = batch.key_of("b", "S")
     first = {"Responses": {"lily": [item("a")]}, "UnprocessedKeys": {"lily": {"Keys": [key]}}}
