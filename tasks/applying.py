@@ -115,6 +115,8 @@ def _shared(plan: Plan, hands: Hands, applied: Applied, pool: ThreadPoolExecutor
 
 def _table(table: TablePlan, unfit: Mapping[str, Exception], hands: Hands, applied: Applied) -> None:
     name = table.table.id
+    needed = {*table.needs, *(thing.name for thing in table.expected.objects)}
+    applied.errors[name].extend(unfit[one] for one in sorted(needed & unfit.keys()))
     for whole in table.steps:
         step, missing = _without(whole, unfit)
         applied.errors[name].extend(missing)
@@ -167,17 +169,16 @@ def _after(steps: Sequence[After], hands: Hands, applied: Applied, pool: ThreadP
 
 
 def _without(step: TableStep, unfit: Mapping[str, Exception]) -> tuple[TableStep | None, list[Exception]]:
-    """A step without what depends on objects that cannot be used, and why; None if nothing is left of it."""
+    """A step without what depends on objects that cannot be used; None if nothing is left. Why, for tags, which no plan needs."""
     if isinstance(step, AttachMasks):
         kept = tuple(one for one in step.attachments if one.mask not in unfit)
-        missing = {one.mask for one in step.attachments} & unfit.keys()
-        return (replace(step, attachments=kept) if kept else None), [unfit[name] for name in sorted(missing)]
+        return (replace(step, attachments=kept) if kept else None), []
     if isinstance(step, SetTags):
         entries = tuple(entry for entry in step.entries if entry.key not in unfit)
         missing = {entry.key for entry in step.entries} & unfit.keys()
         return (replace(step, entries=entries) if entries else None), [unfit[key] for key in sorted(missing)]
     if isinstance(step, AttachRowPolicy | SwapRowPolicy) and step.policy in unfit:
-        return None, [unfit[step.policy]]
+        return None, []
     return step, []
 
 

@@ -17,10 +17,12 @@ from lily.runtime import clock, metrics, retry
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import TargetSettings, settings
 from tasks import doors, findings
+from tasks.base import reason_of
 from tasks.findings import Finding, Round
 from tasks.planning import Picture
 from tasks.scope import RecordKey, Scope
 
+LEFT_OVER = "still to be dropped: "  # how the reason of a request begins whose tables are done
 DRIFTS_MAX = 1000  # that are looked at after one propagation
 
 
@@ -65,7 +67,7 @@ def settle(config: TargetSettings, scope: Scope, done: Round) -> None:
     propagations.save_many(records)
     propagations.remove_many(leaving)
     _keep_states(config, picture, states, now)
-    _let_go(config, scope, picture, records, states, now)
+    _let_go(config, scope, done, records, states, now)
     for record in records:
         metrics.count("lily_propagations_total", target=config.name, state=record.propagation.state.value)
 
@@ -174,19 +176,21 @@ def _is_left(actual: ActualTable, found: Finding) -> bool:
 def _let_go(  # noqa: PLR0917
     config: TargetSettings,
     scope: Scope,
-    picture: Picture,
+    done: Round,
     records: Iterable[Record],
     states: Mapping[TableId, Finding],
     now: datetime,
 ) -> None:
     """End what was asked for and is done; the rest is due again later."""
-    waiting = {r.propagation.key.rule_id: r for r in records if r.propagation.state is State.PENDING}
+    picture = done.picture
+    waiting = {r.propagation.key.rule_id: r.propagation.reason for r in records if r.propagation.state is State.PENDING}
+    left = next((f"{LEFT_OVER}{reason_of(error)}" for error in done.applied.leftover if isinstance(error, Transient)), "")
     for request in scope.requests:
-        record = waiting.get(request.rule_id)
-        if record is not None:
-            decided = retry.decide(Transient(record.propagation.reason), request.attempts + 1, settings().attempts_max)
+        reason = waiting.get(request.rule_id, left)
+        if reason:
+            decided = retry.decide(Transient(reason), request.attempts + 1, settings().attempts_max)
             if isinstance(decided, retry.Again):
-                asked.postpone(request, now + timedelta(seconds=decided.delay_s), record.propagation.reason, request.attempts + 1)
+                asked.postpone(request, now + timedelta(seconds=decided.delay_s), reason, request.attempts + 1)
                 continue
         if request.rule_id in scope.rest:  # the lane goes on with the next tables at once
             asked.postpone(request, now, "", 0)
@@ -195,12 +199,13 @@ def _let_go(  # noqa: PLR0917
             asked.finish(request, now)
     ended = {name: (found.state.value, found.reasons) for name, found in states.items() if found.state is not State.PENDING}
     ended |= {name: ("missing", (f"{name} is not there",)) for name in picture.gone}
-    looks.finish_many([look for look in scope.looks if look.table in ended], ended, now)
+    is_left = bool(left) and not scope.requests  # somebody has to come back for it
+    looks.finish_many([look for look in scope.looks if look.table in ended and not is_left], ended, now)
     for look in scope.looks:
-        if look.table not in ended:
+        if look.table not in ended or is_left:
             decided = retry.decide(Transient("pending"), look.attempts + 1, settings().attempts_max)
             delay_s = decided.delay_s if isinstance(decided, retry.Again) else retry.CAP_S
-            reasons = states[look.table].reasons if look.table in states else ("it could not be read",)
+            reasons = (left,) if is_left else states[look.table].reasons if look.table in states else ("it could not be read",)
             looks.postpone_many([look], now + timedelta(seconds=delay_s), "; ".join(reasons)[:1000])
     change_at = picture.wanted.next_change_at
     if change_at is not None:

@@ -58,17 +58,20 @@ def tables_of(rule: Rule, config: TargetSettings) -> set[TableId]:
     return found
 
 
-def make(config: TargetSettings, tables: Collection[TableId]) -> Picture:
-    """Read everything about `tables` anew and plan. Raises Transient and Permanent."""
+def make(config: TargetSettings, tables: Collection[TableId], *, thorough: bool = False) -> Picture:
+    """Read everything about `tables` anew and plan. Raises Transient and Permanent.
+
+    `thorough`: look closer at every object of Lily's, so that none is left that nothing uses.
+    """
     target, warehouse, live = target_of(config), connector(config), rules.every()
     actual = warehouse.read(config.name, tables)
     wanted = _wanted(live, actual, target)
-    actual = warehouse.closer(config.name, actual, _relevant(wanted, actual, target, live))
+    actual = warehouse.closer(config.name, actual, _relevant(wanted, actual, target, live, thorough=thorough))
     beside = carriers.bystanders(_specs(wanted), actual, target)
     if beside and len(beside) + len(actual.tables) <= TABLES_MAX:
         actual = replace(actual, tables={**warehouse.read(config.name, beside).tables, **actual.tables})
         wanted = _wanted(live, actual, target)
-        actual = warehouse.closer(config.name, actual, _relevant(wanted, actual, target, live))
+        actual = warehouse.closer(config.name, actual, _relevant(wanted, actual, target, live, thorough=thorough))
     actual = _with_uses_of_tags(wanted, actual, target)
     states = table_states.load(config.name, [*actual.tables, *tables])
     agreed = tuple(held.confirmed(config.name))
@@ -89,7 +92,7 @@ def _specs(wanted: Wanted) -> list[Spec]:
     return [spec for table in wanted.tables.values() for spec in table.specs.values()]
 
 
-def _relevant(wanted: Wanted, actual: Actual, target: Target, live: Iterable[Rule]) -> set[str]:
+def _relevant(wanted: Wanted, actual: Actual, target: Target, live: Iterable[Rule], *, thorough: bool) -> set[str]:
     """Objects whose body and uses the plan has to know: those that carry or may carry what is wanted, and those left over."""
     firsts = {object_name(target.installation, spec) for spec in _specs(wanted)}
     carried = {what.name for table in actual.tables.values() for what in table.attached.values() if what.owner is Owner.OURS}
@@ -99,7 +102,7 @@ def _relevant(wanted: Wanted, actual: Actual, target: Target, live: Iterable[Rul
         if known.owner is not Owner.OURS:
             continue
         is_orphan = known.comment is not None and not alive.issuperset(rule for rule, _ in known.comment.versions)
-        if is_orphan or any(name == first or name.startswith(f"{first}_") for first in firsts):
+        if thorough or is_orphan or any(name == first or name.startswith(f"{first}_") for first in firsts):
             names.add(name)
     return names
 

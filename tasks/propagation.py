@@ -6,7 +6,7 @@ from what the target then holds, as what is due stays due in the records until i
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +16,6 @@ from celery import Task
 
 from connectors import registry
 from lily.domain import proofs
-from lily.domain.inventory import TableId
 from lily.domain.plan import TablePlan
 from lily.domain.steps import SetTags, TagEntry, UnsetTags
 from lily.domain.targets import Mode
@@ -156,23 +155,21 @@ def _guard(batch: lanes.Batch) -> Callable[[], None]:
 def propagate(config: TargetSettings, asked_for: Scope, still_ours: Callable[[], None]) -> None:
     """Look at the tables, plan, apply, read back, and write down what came of it. Raises Transient and Permanent as a whole."""
     outcomes.begin(config, asked_for)
-    done = _round(config, asked_for.tables, still_ours, None)
+    thorough = any(one.reason.startswith(outcomes.LEFT_OVER) for one in (*asked_for.requests, *asked_for.looks))
+    done = _round(config, planning.make(config, asked_for.tables, thorough=thorough), still_ours, None)
     for _ in range(PLANS_MAX - 1):
         if not done.applied.is_stale:
             break
         log.info("propagation.planned_anew")
-        done = _round(config, asked_for.tables, still_ours, done.applied)
+        done = _round(config, planning.make(config, asked_for.tables), still_ours, done.applied)
     holding.tell(config, done.picture)
     outcomes.settle(config, asked_for, done)
 
 
-def _round(
-    config: TargetSettings, tables: Collection[TableId], still_ours: Callable[[], None], before: Applied | None
-) -> Round:
-    """Plan once, carry it out, and look at what the tables carry then."""
-    picture = planning.make(config, tables)
+def _round(config: TargetSettings, picture: Picture, still_ours: Callable[[], None], before: Applied | None) -> Round:
+    """Carry a plan out once, and look at what the tables carry then."""
     if picture.plan.before and rules.heads(list(picture.wanted.versions)) != picture.wanted.versions:
-        picture = planning.make(config, tables)  # shared objects would follow a version that is not the rule's any more
+        picture = planning.make(config, [*picture.actual.tables, *picture.gone])  # or shared objects would follow an older version
     still_ours()
     holding.weigh(config, picture)
     applied = applying.apply(picture.plan, Hands(config, planning.connector(config), still_ours))
