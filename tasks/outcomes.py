@@ -164,7 +164,7 @@ def _keep_states(config: TargetSettings, picture: Picture, states: Mapping[Table
     listed = inventory.some(config.name, [table.id for table in seen])
     inventory.note_seen(config.name, [table for table in seen if table.id not in listed])
     for name in {found.drift.site.table for found in drifts.find(config.name, True, DRIFTS_MAX, None).items}:
-        if name in states and states[name].state in {State.ENFORCED, State.ATTACHED}:
+        if name in picture.gone or (name in states and states[name].state in {State.ENFORCED, State.ATTACHED}):
             drifts.settle(config.name, name, now)
 
 

@@ -155,7 +155,8 @@ def _guard(batch: lanes.Batch) -> Callable[[], None]:
 def propagate(config: TargetSettings, asked_for: Scope, still_ours: Callable[[], None]) -> None:
     """Look at the tables, plan, apply, read back, and write down what came of it. Raises Transient and Permanent as a whole."""
     outcomes.begin(config, asked_for)
-    thorough = any(one.reason.startswith(outcomes.LEFT_OVER) for one in (*asked_for.requests, *asked_for.looks))
+    reasons = [request.reason for request in asked_for.requests] + [look.reason for look in asked_for.looks]
+    thorough = any(reason.startswith(outcomes.LEFT_OVER) for reason in reasons)
     done = _round(config, planning.make(config, asked_for.tables, thorough=thorough), still_ours, None)
     for _ in range(PLANS_MAX - 1):
         if not done.applied.is_stale:
@@ -169,7 +170,8 @@ def propagate(config: TargetSettings, asked_for: Scope, still_ours: Callable[[],
 def _round(config: TargetSettings, picture: Picture, still_ours: Callable[[], None], before: Applied | None) -> Round:
     """Carry a plan out once, and look at what the tables carry then."""
     if picture.plan.before and rules.heads(list(picture.wanted.versions)) != picture.wanted.versions:
-        picture = planning.make(config, [*picture.actual.tables, *picture.gone])  # or shared objects would follow an older version
+        # shared objects would follow a version that is not the rule's any more
+        picture = planning.make(config, [*picture.actual.tables, *picture.gone])
     still_ours()
     holding.weigh(config, picture)
     applied = applying.apply(picture.plan, Hands(config, planning.connector(config), still_ours))

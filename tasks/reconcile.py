@@ -67,12 +67,13 @@ def _refresh(config: TargetSettings) -> None:
     ready = warehouse.check(config.name)
     target_states.note_check(config.name, ready.proves, ready.remarks, ready.why_not, clock.now())
     tables = [table for page in warehouse.tables(config.name) for table in page]
-    changes = inventory.save(config.name, tables, clock.now())
+    read_at, changes = clock.now(), inventory.compare(config.name, tables)
+    ask(config, _concerned(config, live, (*changes.new, *changes.changed)))  # before they are known: a table is never forgotten
+    inventory.save(config.name, tables, read_at)
     exempt = {exemption.principal for rule in live for exemption in rule.exempt}
     kind = warehouse.capabilities(config.name).principal
     if mine := {principal for principal in exempt if principal.kind == kind}:
         inventory.save_holders(config.name, warehouse.holders(config.name, mine))
-    ask(config, _concerned(config, live, (*changes.new, *changes.changed)))
     log.info("inventory.read", tables=len(tables), new=len(changes.new), changed=len(changes.changed), gone=len(changes.gone))
 
 

@@ -16,8 +16,6 @@ from lily.records.forms import time_form, time_from
 from lily.records.items import Plain
 from lily.records.security_forms import table_id_form, table_id_from, table_key
 from lily.records.streams import Found
-from lily.runtime import aws_json
-from lily.runtime.settings import settings
 
 STATEMENT_CHARACTERS_MAX = 30_000
 CUT = "-- the other statements, too long to be kept: "
@@ -75,21 +73,7 @@ def tables_of(rule_id: str, target: str) -> list[TableId]:
 
 def remove_many(keys: Iterable[RecordKey]) -> None:
     """Forget these; those that are not there are passed over."""
-    requests = [
-        {"DeleteRequest": {"Key": batch.key_of(f"R#{rule}", f"P#{target}#{table_key(table)}")}}
-        for rule, target, table in dict.fromkeys(keys)
-    ]
-    delete_many(requests)
-
-
-def delete_many(requests: Sequence[Mapping[str, Any]]) -> None:
-    """Delete requests in full calls, until none is left."""
-    waiting = list(requests)
-    while waiting:
-        request = {settings().table: waiting[: batch.WRITE_MAX]}
-        answer = aws_json.call("dynamodb", "BatchWriteItem", {"RequestItems": request})
-        undone = answer.get("UnprocessedItems", {}).get(settings().table, [])
-        waiting = [*undone, *waiting[batch.WRITE_MAX :]]
+    batch.delete_many([(f"R#{rule}", f"P#{target}#{table_key(table)}") for rule, target, table in dict.fromkeys(keys)])
 
 
 def _in_state(found: Iterable[Plain], state: State | str | None) -> Iterable[Plain]:
