@@ -1,7 +1,8 @@
 """`make demo`: a guided tour of the running system. It sends alerts, shows what becomes of them, and checks all of it.
 
 Alerts are made up in Monte Carlo's stand-in, which sends its signed webhooks to Lily; what became of them is asked of Lily's API
-and read from a queue behind the event bus. Each run has alerts of its own, so it can be repeated at will.
+and read from a queue behind the event bus. Then a rule masks customers in Snowflake's stand-in, and goes again. Each run has
+alerts and a rule of its own, so it can be repeated at will.
 """
 
 import argparse
@@ -13,10 +14,12 @@ from datetime import datetime
 from typing import Any
 
 from sandbox import demo_report as report
+from sandbox import demo_security as security
 from sandbox.console import Console
 from sandbox.demo_report import Check, Ink, short
 from sandbox.demo_steps import Told, Tour
 from sandbox.demo_system import Message, Unmet, find
+from sandbox.surroundings import TARGET
 
 PATIENCE_S = 10.0
 EXAMPLE = "marked"  # this step's message is shown whole
@@ -42,8 +45,11 @@ def main(arguments: list[str]) -> int:
         tour.take()
         messages = tour.system.messages([one.message_id for one in tour.told], patience_s)
         console.step(f"the subscriber's queue had {sum(map(len, messages.values()))} messages about them")
+        secured = security.take(tour.system, console, patience_s) if TARGET in tour.system.targets else None
         show(tour, messages, ink)
-        is_good = judge(tour, messages, ink)
+        if secured:
+            show_rule(secured, ink)
+        is_good = judge(tour, messages, secured.checks if secured else [], ink)
         tell_where(tour)
     except Unmet as error:
         console.error(str(error))
@@ -64,9 +70,22 @@ def show(tour: Tour, messages: Messages, ink: Ink) -> None:
     _say(*report.table([row(one, messages) for one in tour.told], ink), "", *map(ink.dim, LEGEND))
 
 
-def judge(tour: Tour, messages: Messages, ink: Ink) -> bool:
+def show_rule(seen: security.Seen, ink: Ink) -> None:
+    """The customers before, with and after the rule, the statements that ran, and the proof."""
+    for title, rows in seen.tables.items():
+        _say(*report.heading(f"Customers {title}", ink))
+        _say(*report.grid(security.COLUMNS, rows[: security.SHOWN], ink))
+        if title.startswith("with the rule") and title.endswith(security.READER):
+            _say(*report.heading(f"What ran in Snowflake, enforced and proven {seen.enforced_ms:.0f} ms after the API call", ink))
+            _say(*report.statements(seen.statements))
+            told = seen.proof["behaviours"]
+            proven = [[one["object"], ", ".join(one["reader"]) or "everybody else", one["seen"]] for one in told]
+            _say("", *report.grid(("policy, tried on made-up values", "reader", "is shown"), proven, ink))
+
+
+def judge(tour: Tour, messages: Messages, more: Iterable[Check], ink: Ink) -> bool:
     """A line for everything that should be so; whether it is."""
-    checks = [*tour.checks, *of_events(tour.told), *of_messages(tour.told, messages), of_incidents(tour)]
+    checks = [*tour.checks, *of_events(tour.told), *of_messages(tour.told, messages), of_incidents(tour), *more]
     _say(*report.heading("Is everything as it should be?", ink), *report.judged(checks, ink))
     return all(check.holds for check in checks)
 
@@ -78,6 +97,7 @@ def tell_where(tour: Tour) -> None:
         ("API", f"{system.web}  (documentation: {system.web}/docs)"),
         ("Figures", f"{system.web}/metrics"),
         ("Monte Carlo stand-in", f"{system.monte_carlo}  (its alerts, and what it can be made to do)"),
+        ("Snowflake stand-in", f"{system.snowflake_url}  (its tables, who ran what)"),
         ("Flower", system.flower),
         ("Logs", system.logs),
     ]
@@ -87,6 +107,7 @@ def tell_where(tour: Tour) -> None:
         f"{curl} {system.web}/events/{first.event['id']}",
         f"{curl} {system.web}/incidents/{first.alert['id']}",
         f"{curl} '{system.web}/events?asset={first.story.table}&limit=5'",
+        f"{curl} {system.web}/security/targets",
     ]
     tour.console.box("Where to look", rows, below)
 

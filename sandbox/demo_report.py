@@ -1,6 +1,7 @@
 """What `make demo` prints: a table, a message, and a tick or a cross for each thing that should be so."""
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,19 @@ def table(rows: Sequence[Sequence[str]], ink: Ink) -> list[str]:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [_line(row, widths) for row in (head, *rows)]
     return [ink.dim(lines[0]), *lines[1:]]
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[Any]], ink: Ink) -> list[str]:
+    """A table of anything, its cells set to the left; what is NULL is said so."""
+    cells = [["NULL" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *cells)]
+    return [f"  {ink.dim(lines[0])}", *(f"  {line}" for line in lines[1:])]
+
+
+def statements(texts: Sequence[str]) -> list[str]:
+    """One statement after the other, folded to the width of the page."""
+    return [line for text in texts for line in textwrap.wrap(f"{text};", WIDTH, initial_indent="  ", subsequent_indent="    ")]
 
 
 def figures(milliseconds: Mapping[str, float], accept_ms: float) -> list[str]:

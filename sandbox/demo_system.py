@@ -18,6 +18,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sandbox import snowflake_world
 from sandbox.surroundings import ROOT
 
 READY_S = 20.0
@@ -58,6 +59,8 @@ class System:
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.web: str = state["web_url"]
         self.monte_carlo: str = state["monte_carlo_url"]
+        self.snowflake_url: str = state["snowflake_url"]
+        self.targets: list[str] = state["targets"]
         self.flower: str = state["flower_url"]
         self.logs: str = state["logs"]
         self._queue_url: str = state["queue_url"]
@@ -65,10 +68,16 @@ class System:
         self.token = _token(self.web, state["client"])
 
     def lily(self, path: str) -> Answer:
-        """Ask Lily's API. An answer "too many requests" is waited out, as its other users are asked to do."""
+        """Ask Lily's API."""
+        return self.ask("GET", path)
+
+    def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
+        """Have Lily's API do something. An answer "too many requests" is waited out, as its other users are asked to do."""
         url, deadline = f"{self.web}{path}", time.monotonic() + CALL_S
+        raw = None if body is None else json.dumps(body).encode()
+        told = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **(headers or {})}
         while True:
-            answer = ask(url, headers={"Authorization": f"Bearer {self.token}"})
+            answer = ask(url, method, raw, told)
             if answer.status != 429 or time.monotonic() + answer.retry_after_s > deadline:
                 return answer
             time.sleep(answer.retry_after_s)
@@ -79,6 +88,13 @@ class System:
         if answer.status not in (200, 201):
             raise Unmet(f"{method} {self.monte_carlo}/sandbox{path} was answered with {_seen(answer)}; expected 200 or 201")
         return answer.body
+
+    def snowflake(self, text: str, **how: Any) -> list[list[Any]]:
+        """The rows of a statement in Snowflake's stand-in; `how` says as whom. Raises Unmet if it refuses."""
+        try:
+            return snowflake_world.sql(self.snowflake_url, text, **how)
+        except (snowflake_world.Refused, OSError) as error:
+            raise Unmet(f"{self.snowflake_url} was to run {text[:100]}, but: {error}") from error
 
     def messages(self, ids: Collection[str], within_s: float) -> dict[str, list[Message]]:
         """What came for these ids of CloudEvents and all other occurrences of their events, by id.

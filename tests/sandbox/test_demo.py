@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.demo_report import FIGURES, TEXTS, WIDTH, Check, Ink, document, figures, judged, short, table
+from sandbox.surroundings import DEFAULT_PORTS
 from tests.servers import ROOT, SANDBOX_PYTHON, finish, free_port, launch, sandbox, status
 from tests.waiting import eventually
 
@@ -47,8 +48,7 @@ def demo(environ: dict[str, str], *arguments: str) -> "subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    names = ("LILY_WEB_PORT", "LILY_RUN_REDIS_PORT", "LILY_RUN_AWS_PORT", "LILY_RUN_MONTE_CARLO_PORT", "LILY_RUN_FLOWER_PORT")
-    ports = {name: free_port() for name in names}
+    ports = {name: free_port() for name in DEFAULT_PORTS}
     environ = {name: str(port) for name, port in ports.items()} | {"PATH": os.environ["PATH"], "PYTHONUTF8": "1"}
     environ["LILY_RUN_DATA"] = str(tmp_path_factory.mktemp("data"))
     process = launch(sandbox("up"), environ)
