@@ -148,7 +148,7 @@ def _snowflake(port: int, key: str) -> dict[str, str]:
         "URL": f"http://127.0.0.1:{port}",
         "ACCOUNT": "SANDBOX",
         "USER": "LILY_SVC",
-        "PRIVATE_KEY": key,
+        "PRIVATE_KEY": key.replace("\n", "\\n"),  # on one line, as files of environments want it
         "ROLE": "LILY",
         "WAREHOUSE": "LILY_WH",
         "HOME": "GOV.LILY",

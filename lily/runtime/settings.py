@@ -226,7 +226,10 @@ class TargetSettings:
     account: str | None = variable("ACCOUNT", kinds.text(), "Account identifier, where the kind has one.", default=None)
     user: str | None = variable("USER", kinds.text(), "Service user with a key pair.", default=None)
     private_key: Secret | None = variable(
-        "PRIVATE_KEY", kinds.secret(100), "The user's private key (PEM); or OAUTH_* is set.", default=None
+        "PRIVATE_KEY",
+        kinds.secret(100),
+        "The user's private key: PEM, its lines divided by line breaks or \\n; or OAUTH_* is set.",
+        default=None,
     )
     oauth_client_id: str | None = variable("OAUTH_CLIENT_ID", kinds.text(), "OAuth client, instead of a key pair.", default=None)
     oauth_client_secret: Secret | None = variable("OAUTH_CLIENT_SECRET", kinds.secret(), "Its secret.", default=None)
