@@ -228,7 +228,7 @@ class TargetSettings:
     private_key: Secret | None = variable(
         "PRIVATE_KEY",
         kinds.secret(100),
-        "The user's private key: PEM, its lines divided by line breaks or \\n; or OAUTH_* is set.",
+        "The user's private key: PEM, its lines divided by line breaks or by \\n. Required unless OAUTH_CLIENT_ID is set.",
         default=None,
     )
     oauth_client_id: str | None = variable("OAUTH_CLIENT_ID", kinds.text(), "OAuth client, instead of a key pair.", default=None)
