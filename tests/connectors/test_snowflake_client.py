@@ -101,7 +101,9 @@ def test_it_logs_in_by_oauth_as_well(account: Account, configured: Callable[...,
         ({"kind": "error", "code": "000630", "sqlstate": "57014", "message": "timeout"}, "timeout"),
     ],
 )
-def test_what_may_be_otherwise_later_is_transient_and_asked_once(account: Account, spec: dict[str, Any], reason: str | None) -> None:
+def test_what_may_be_otherwise_later_is_transient_and_asked_once(
+    account: Account, spec: dict[str, Any], reason: str | None
+) -> None:
     client.run(NAME, "SELECT 1")
     fault(account, match="AS ONCE", **spec)
     began_at = time.monotonic()
