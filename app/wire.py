@@ -253,8 +253,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def turn(self, timeout_s: float) -> None:  # main thread
         """Wait for requests, and take in what has arrived of them."""
         self.loop.look(self)  # it may be full, or have room again; and a round begins once a second
-        is_more_to_do = self._go_round(time.time()) or self._go_on()
-        self.loop.turn(min(timeout_s, STEP_S) if is_more_to_do else timeout_s)
+        more_to_do = (self._go_round(time.time()), self._go_on())
+        self.loop.turn(min(timeout_s, STEP_S) if any(more_to_do) else timeout_s)
         while self._refused:
             refused = self._refused.popleft()
             refused.service()
