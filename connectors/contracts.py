@@ -128,8 +128,8 @@ class Target(Protocol):
         not to be seen, are left out.
         """
 
-    def closer(self, instance: str, actual: Actual, names: Collection[str]) -> Actual:
-        """The same, with body and uses of the objects with these names (those that are there), and of the tags."""
+    def closer(self, instance: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
+        """The same, with the bodies of the objects with these names (those that are there), and of those in `used` their uses."""
 
     def execute(self, instance: str, step: Step) -> Done:
         """Render and run one step. Takes away a canary of its own before the object it stands for is dropped."""
@@ -141,7 +141,7 @@ class Target(Protocol):
         """
 
     def observe(self, instance: str, expected: Collection[Expected]) -> Mapping[TableId, Observed]:
-        """What the real tables carry, read back after all was done, and the bodies in force; without behaviours."""
+        """What the real tables carry, read back after all was done, and the bodies of `objects` in force; without behaviours."""
 
     def close(self, instance: str) -> None:
         """End the sessions of this process."""

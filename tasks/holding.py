@@ -1,13 +1,15 @@
 """Weakenings: which wait for a person, which are on today's account, and which the world is told of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from connectors import eventbridge
 from lily.domain import envelope
-from lily.domain.brake import Weakening
+from lily.domain.brake import Protection, Weakening
+from lily.domain.inventory import TableId
 from lily.domain.plan import diff
-from lily.records import held
+from lily.records import held, table_states
 from lily.records.held import HeldPlan
+from lily.records.table_states import TableState
 from lily.runtime import clock, logs
 from lily.runtime.settings import TargetSettings, settings
 from tasks import planning
@@ -34,13 +36,11 @@ def weigh(config: TargetSettings, picture: Picture) -> None:
 
 
 def tell(config: TargetSettings, picture: Picture) -> None:
-    """After it ran: close what was confirmed and is done, and tell the world of each weakening."""
-    lost = () if picture.verdict.is_held else picture.verdict.weakenings
-    done = {one.site for one in lost}
+    """After it ran and was written down: close what was confirmed and is done, and tell the world of each weakening."""
     for plan in picture.confirmed:
-        still = [one for one in plan.weakenings if one.site.table in picture.actual.tables]
-        if done.issuperset(one.site for one in still) and len(still) == len(plan.weakenings):
+        if not any(_still_has(one, table_states.load(config.name, plan.tables)) for one in plan.weakenings):
             held.settle(plan, "done")
+    lost = [one for one in picture.verdict.weakenings if one.site not in picture.verdict.held]
     if lost:
         now = clock.now()
         messages = [envelope.of_weakening(config.name, one, f"{now:%Y%m%dT%H%M}", now) for one in lost]
@@ -48,6 +48,18 @@ def tell(config: TargetSettings, picture: Picture) -> None:
         outcomes = eventbridge.put(entries)
         if failed := [outcome for outcome in outcomes if outcome is not None]:
             log.error("weakening.not_told", count=len(failed), reason=failed[0].reason)
+
+
+def _still_has(one: Weakening, states: Mapping[TableId, TableState]) -> bool:
+    """Whether a place still has the protection that it was to lose."""
+    state = states.get(one.site.table)
+    if state is None:
+        return False
+    expected = state.expected
+    name = expected.rows if one.site.column is None else expected.masks.get(one.site.column)
+    columns = expected.row_columns if one.site.column is None else ()
+    spec = next((thing.spec for thing in expected.objects if thing.name == name), None)
+    return name is not None and Protection(spec, columns).fingerprint == one.before
 
 
 def _held(config: TargetSettings, picture: Picture) -> HeldPlan:

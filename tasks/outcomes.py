@@ -211,4 +211,3 @@ def _let_go(  # noqa: PLR0917
     if change_at is not None:
         concerned = [name for name in states if picture.wanted.tables[name].rules]
         looks.ask_many(config.name, concerned, now, change_at)
-

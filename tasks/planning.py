@@ -66,12 +66,12 @@ def make(config: TargetSettings, tables: Collection[TableId], *, thorough: bool 
     target, warehouse, live = target_of(config), connector(config), rules.every()
     actual = warehouse.read(config.name, tables)
     wanted = _wanted(live, actual, target)
-    actual = warehouse.closer(config.name, actual, _relevant(wanted, actual, target, live, thorough=thorough))
+    actual = warehouse.closer(config.name, actual, *_relevant(wanted, actual, target, live, thorough=thorough))
     beside = carriers.bystanders(_specs(wanted), actual, target)
     if beside and len(beside) + len(actual.tables) <= TABLES_MAX:
         actual = replace(actual, tables={**warehouse.read(config.name, beside).tables, **actual.tables})
         wanted = _wanted(live, actual, target)
-        actual = warehouse.closer(config.name, actual, _relevant(wanted, actual, target, live, thorough=thorough))
+        actual = warehouse.closer(config.name, actual, *_relevant(wanted, actual, target, live, thorough=thorough))
     actual = _with_uses_of_tags(wanted, actual, target)
     states = table_states.load(config.name, [*actual.tables, *tables])
     agreed = tuple(held.confirmed(config.name))
@@ -92,19 +92,28 @@ def _specs(wanted: Wanted) -> list[Spec]:
     return [spec for table in wanted.tables.values() for spec in table.specs.values()]
 
 
-def _relevant(wanted: Wanted, actual: Actual, target: Target, live: Iterable[Rule], *, thorough: bool) -> set[str]:
-    """Objects whose body and uses the plan has to know: those that carry or may carry what is wanted, and those left over."""
-    firsts = {object_name(target.installation, spec) for spec in _specs(wanted)}
+def _relevant(
+    wanted: Wanted, actual: Actual, target: Target, live: Iterable[Rule], *, thorough: bool
+) -> tuple[set[str], set[str]]:
+    """Objects whose bodies the plan has to know, those that carry or may carry what is wanted; and those whose uses as well.
+
+    An object whose comment says that it is as it should be costs no more than the proof of that. What may change in place, or
+    go, must tell where else it is used.
+    """
+    bodies = {object_name(target.installation, spec): body_hash(spec, target.can.revision) for spec in _specs(wanted)}
     carried = {what.name for table in actual.tables.values() for what in table.attached.values() if what.owner is Owner.OURS}
     alive = {rule.id for rule in live}
-    names = set(carried)
+    names, used = set(carried), set[str]()
     for name, known in actual.objects.items():
         if known.owner is not Owner.OURS:
             continue
+        first = next((first for first in bodies if name == first or name.startswith(f"{first}_")), None)
         is_orphan = known.comment is not None and not alive.issuperset(rule for rule, _ in known.comment.versions)
-        if thorough or is_orphan or any(name == first or name.startswith(f"{first}_") for first in firsts):
+        is_right = first is not None and known.comment is not None and known.comment.body == bodies[first]
+        if first is not None or name in carried or is_orphan or thorough:
             names.add(name)
-    return names
+            used |= set() if is_right and not thorough else {name}
+    return names, used
 
 
 def _with_uses_of_tags(wanted: Wanted, actual: Actual, target: Target) -> Actual:

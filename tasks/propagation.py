@@ -17,7 +17,8 @@ from celery import Task
 from connectors import registry
 from lily.domain import proofs
 from lily.domain.plan import TablePlan
-from lily.domain.steps import SetTags, TagEntry, UnsetTags
+from lily.domain.proofs import Expected
+from lily.domain.steps import ChangeMask, ChangeRowPolicy, CreateMask, CreateRowPolicy, SetTags, TagEntry, UnsetTags
 from lily.domain.targets import Mode
 from lily.records import asked, looks, rules, target_states
 from lily.records.asked import Asked
@@ -36,6 +37,7 @@ from tasks.scope import Scope
 log = logs.get(__name__)
 
 RENEWED_EVERY_S = 1.0
+LOOKS_MAX = 10  # tables that are looked at in one propagation, beside those of its rules
 PLANS_MAX = 3  # while the warehouse changes under a plan
 WAITS_S = 60.0  # between looks at whether a paused target may go on
 
@@ -94,7 +96,10 @@ def _work_on(config: TargetSettings, batch: lanes.Batch) -> None:
     if mode is not Mode.ENFORCE:
         _put_off(requests, wished, f"target {config.name} is {'paused' if mode is Mode.PAUSED else 'in report mode'}")
         return
-    _together(config, requests, wished, still_ours)
+    now, later = wished[:LOOKS_MAX], wished[LOOKS_MAX:]
+    if later:  # behind what came in meanwhile, so that a rule waits for few tables only
+        lanes.push(batch.lane, [looks.member(config.name, look.table) for look in later])
+    _together(config, requests, now, still_ours)
 
 
 def _together(config: TargetSettings, requests: Sequence[Asked], wished: Sequence[Look], still_ours: Callable[[], None]) -> None:
@@ -163,8 +168,8 @@ def propagate(config: TargetSettings, asked_for: Scope, still_ours: Callable[[],
             break
         log.info("propagation.planned_anew")
         done = _round(config, planning.make(config, asked_for.tables), still_ours, done.applied)
-    holding.tell(config, done.picture)
     outcomes.settle(config, asked_for, done)
+    holding.tell(config, done.picture)
 
 
 def _round(config: TargetSettings, picture: Picture, still_ours: Callable[[], None], before: Applied | None) -> Round:
@@ -186,14 +191,26 @@ def _seen(config: TargetSettings, picture: Picture, applied: Applied) -> Round:
     tagged = [table for table in tables if any(isinstance(step, SetTags | UnsetTags) for step in table.steps)]
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(warehouse.read, config.name, [table.table.id for table in tagged]) if tagged else None
-        seen = warehouse.observe(config.name, [table.expected for table in tables])
+        seen = warehouse.observe(config.name, [_to_read(table, picture) for table in tables])
         actual = reading.result() if reading else None
-    observed = {name: replace(one, behaviours=applied.shown) for name, one in seen.items()}
+    known = {name: one.body for name, one in picture.actual.objects.items() if name not in made(picture)}
+    observed = {name: replace(one, bodies={**known, **one.bodies}, behaviours=applied.shown) for name, one in seen.items()}
     untagged = {}
     for table in tagged:
         now = actual.tables.get(table.table.id) if actual else None
         untagged[table.table.id] = proofs.untagged(*_tags(table), now.tags if now else frozenset())
     return Round(picture, applied, observed, untagged)
+
+
+def _to_read(table: TablePlan, picture: Picture) -> Expected:
+    """What has to be read back of a table; bodies only of objects that the plan has written: the others were read for it."""
+    return replace(table.expected, objects=tuple(one for one in table.expected.objects if one.name in made(picture)))
+
+
+def made(picture: Picture) -> frozenset[str]:
+    """The names of objects whose bodies the plan writes."""
+    writing = (CreateMask, ChangeMask, CreateRowPolicy, ChangeRowPolicy)
+    return frozenset(step.name for step in picture.plan.before if isinstance(step, writing))
 
 
 def _tags(table: TablePlan) -> tuple[frozenset[TagEntry], frozenset[TagEntry]]:

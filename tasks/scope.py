@@ -73,4 +73,3 @@ def _open(config: TargetSettings, request: Asked, rule: Rule | None, known: dict
         and record.ended_at >= request.asked_at
     }
     return tables - done
-

@@ -83,8 +83,8 @@ def read(instance: str, tables: Collection[TableId]) -> Actual:
     return state.read(instance, tables)
 
 
-def closer(instance: str, actual: Actual, names: Collection[str]) -> Actual:
-    return state.closer(instance, actual, names)
+def closer(instance: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
+    return state.closer(instance, actual, names, used)
 
 
 def execute(instance: str, step: Step) -> Done:

@@ -52,6 +52,7 @@ WORDS = (  # where no number is known for sure
     ("nsufficient privileges", "denied"),
 )
 CANCELLED = frozenset({604, 630})
+WAITS = 5  # deadlines of a statement, for a session of one's own
 SIMPLE = re.compile(r"[A-Z_][A-Z0-9_$]*")
 
 
@@ -88,7 +89,14 @@ def run(instance: str, statement: str, binds: Sequence[Any] = (), about: str = "
     Raises Transient for whatever may be otherwise later, or may have happened and left no answer; Refused for the rest.
     """
     config = settings().targets[instance]
-    return breaker.call(f"snowflake:{instance}", lambda: _run(config, statement, binds, about))
+    pool = _pool(config)
+    # Waiting for one's own sessions says nothing about the warehouse, so it is no failure that the breaker counts.
+    if not pool.free.acquire(timeout=WAITS * config.statement_timeout_s):
+        raise Transient(f"{config.name}: all {config.sessions} sessions are at work; allow more, or ask less at once")
+    try:
+        return breaker.call(f"snowflake:{instance}", lambda: _run(config, pool, statement, binds, about))
+    finally:
+        pool.free.release()
 
 
 def close(instance: str) -> None:
@@ -100,9 +108,9 @@ def close(instance: str) -> None:
             return
 
 
-def _run(config: TargetSettings, statement: str, binds: Sequence[Any], about: str) -> Answer:
+def _run(config: TargetSettings, pool: _Pool, statement: str, binds: Sequence[Any], about: str) -> Answer:
     for is_last in (False, True):
-        with _session(config) as session:
+        with _session(config, pool) as session:
             try:
                 return _execute(session.connection, statement, binds, about)
             except Exception as error:
@@ -135,22 +143,16 @@ class _Session:
 
 
 @contextmanager
-def _session(config: TargetSettings) -> Iterator[_Session]:
-    """A session to oneself. Raises Transient if none is free, or can be begun, within the deadline of a statement."""
-    pool = _pool(config)
-    if not pool.free.acquire(timeout=config.statement_timeout_s):
-        raise Transient(f"{config.name}: all {config.sessions} sessions are at work")
+def _session(config: TargetSettings, pool: _Pool) -> Iterator[_Session]:
+    """A session to oneself: one that is idle, or a new one."""
+    session = _Session(_idle(pool) or _connect(config))
     try:
-        session = _Session(_idle(pool) or _connect(config))
-        try:
-            yield session
-        finally:
-            if session.is_good:
-                pool.idle.put(session.connection)
-            else:
-                _end(session.connection)
+        yield session
     finally:
-        pool.free.release()
+        if session.is_good:
+            pool.idle.put(session.connection)
+        else:
+            _end(session.connection)
 
 
 def _pool(config: TargetSettings) -> _Pool:

@@ -100,15 +100,20 @@ def read(instance: str, tables: Collection[TableId]) -> Actual:
     return Actual({table: _table(raw, home, objects) for table, raw in found.items()}, objects, tags)
 
 
-def closer(instance: str, actual: Actual, names: Collection[str]) -> Actual:
+def closer(instance: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
     """See contracts.Target. What a table that was read carries is told by the table itself, so nothing hangs on one source."""
     home = home_of(instance)
-    wanted = [actual.objects[name] for name in sorted(set(names)) if name in actual.objects]
-    asks: list[Callable[[], Any]] = [ask for one in wanted for ask in (_body(instance, home, one), _uses(instance, home, one))]
+    wanted = [actual.objects[name] for name in sorted(set(names) | set(used)) if name in actual.objects]
+    attached = [one for one in wanted if one.name in used]
+    asks: list[Callable[[], Any]] = [
+        *(_body(instance, home, one) for one in wanted),
+        *(_uses(instance, home, one) for one in attached),
+    ]
     answers = each(instance, asks, lambda ask: ask())
+    uses = dict(zip((one.name for one in attached), answers[len(wanted) :], strict=True))
     known = {
-        one.name: replace(one, body=answer, uses=uses)
-        for one, answer, uses in zip(wanted, answers[::2], answers[1::2], strict=True)
+        one.name: replace(one, body=answer, uses=uses.get(one.name))
+        for one, answer in zip(wanted, answers[: len(wanted)], strict=True)
     }
     return replace(actual, objects={**actual.objects, **known})
 

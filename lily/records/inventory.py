@@ -7,11 +7,11 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from lily.domain.inventory import Table, TableId
+from lily.domain.inventory import DataType, Table, TableId
 from lily.domain.rules import Principal
 from lily.domain.targets import Holders
 from lily.records import batch, items
@@ -68,7 +68,8 @@ def save(target: str, tables: Iterable[Table], read_at: datetime) -> Changes:
     stored, seen_from = _stored(target), (read_at - LISTING).timestamp()
     found = _changes(given, stored)
     gone = tuple(table for table in found.gone if stored[table][1] < seen_from)
-    batch.write_many([packed(_values(target, table)) for table in (*found.new, *found.changed)], WRITTEN_S)
+    differing = [table for name, table in given.items() if name not in stored or stored[name][0] != table]
+    batch.write_many([packed(_values(target, table)) for table in differing], WRITTEN_S)
     batch.delete_many([(_pk(target), table_key(table)) for table in gone], WRITTEN_S)
     count = len(given) + len(found.gone) - len(gone)
     head = {"pk": _pk(target), "sk": HEAD, "at": time_form(read_at), "n": count, "stamp": secrets.token_hex(8)}
@@ -148,9 +149,19 @@ def forget() -> None:
 def _changes(given: _Listed, stored: Mapping[TableId, tuple[Table, float]]) -> Changes:
     return Changes(
         new=tuple(table for name, table in given.items() if name not in stored),
-        changed=tuple(table for name, table in given.items() if name in stored and stored[name][0] != table),
+        changed=tuple(table for name, table in given.items() if name in stored and _is_another(stored[name][0], table)),
         gone=tuple(name for name in stored if name not in given),
     )
+
+
+def _is_another(known: Table, table: Table) -> bool:
+    """Whether a table changed, not only the way in which it was read: one way knows its id, the other its types' full texts."""
+    ids = {known.object_id, table.object_id} - {""}
+    return len(ids) > 1 or known.kind is not table.kind or _columns(known) != _columns(table)
+
+
+def _columns(table: Table) -> list[tuple[str, DataType]]:
+    return [(column.name, replace(column.type, text="")) for column in table.columns]
 
 
 def _stored(target: str) -> dict[TableId, tuple[Table, float]]:

@@ -52,7 +52,7 @@ class Account:
         firsts = [object_name(self.target.installation, spec) for t in wanted.tables.values() for spec in t.specs.values()]
         names = {name for name in actual.objects if any(name.startswith(first) for first in firsts)}
         names |= {what.name for table in actual.tables.values() for what in table.attached.values()}
-        return diff(wanted, connector.closer(NAME, actual, names | set(actual.objects)), self.target)
+        return diff(wanted, connector.closer(NAME, actual, (), names | set(actual.objects)), self.target)
 
     def enforce(self, rules: list[Rule], *tables: TableId, classified: Classified | None = None) -> Plan:
         """Plan and do it, one step after the other."""

@@ -82,11 +82,12 @@ def read(_: str, names: Collection[TableId]) -> Actual:
     return replace(actual, objects=objects, tags={key: replace(tag, uses=None) for key, tag in actual.tags.items()})
 
 
-def closer(_: str, actual: Actual, names: Collection[str]) -> Actual:
+def closer(_: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
     _present()
     with house.lock:
         whole = house.held.read(set())
-    known = {name: whole.objects[name] for name in names if name in whole.objects}
+    known = {name: whole.objects[name] for name in {*names, *used} if name in whole.objects}
+    known = {name: one if name in used else replace(one, uses=None) for name, one in known.items()}
     return replace(actual, objects={**actual.objects, **known})
 
 
