@@ -10,7 +10,7 @@ from lily.domain.incidents import Change
 from lily.domain.inventory import Table, TableId
 from lily.domain.proofs import Behaviour, Expected, ExpectedObject, Observed, Seen
 from lily.domain.rules import Principal
-from lily.domain.steps import Step
+from lily.domain.steps import Step, TagEntry
 from lily.domain.targets import Capabilities, Holders
 from lily.runtime.errors import Permanent
 
@@ -142,6 +142,9 @@ class Target(Protocol):
 
     def observe(self, instance: str, expected: Collection[Expected]) -> Mapping[TableId, Observed]:
         """What the real tables carry, read back after all was done, and the bodies of `objects` in force; without behaviours."""
+
+    def tags(self, instance: str, tables: Collection[TableId]) -> Mapping[TableId, frozenset[TagEntry]]:
+        """Lily's own tags on these tables and their columns, now; tables that are gone are left out."""
 
     def close(self, instance: str) -> None:
         """End the sessions of this process."""

@@ -77,13 +77,19 @@ class Hands:
 
 
 def apply(plan: Plan, hands: Hands) -> Applied:
-    """Do all that the plan says. Trouble with the warehouse is in the answer; raises only if the lane is no longer ours."""
+    """Do all that the plan says but what comes after: see `clean_up`. Trouble with the warehouse is in the answer; raises only if
+    the lane is no longer ours."""
     applied = Applied()
     with ThreadPoolExecutor(hands.config.sessions, thread_name_prefix=f"apply {hands.config.name}") as pool:
         unfit = _shared(plan, hands, applied, pool)
         _each(pool, plan.tables, lambda table: _table(table, unfit, hands, applied))
-        _after(plan.after, hands, applied, pool)
     return applied
+
+
+def clean_up(plan: Plan, hands: Hands, applied: Applied) -> None:
+    """Drop what nothing uses any more. What protects is in force without it, so it may go on while that is read back."""
+    with ThreadPoolExecutor(hands.config.sessions, thread_name_prefix=f"clean {hands.config.name}") as pool:
+        _after(plan.after, hands, applied, pool)
 
 
 def _each(pool: ThreadPoolExecutor, items: Iterable[T], work: Callable[[T], object]) -> None:

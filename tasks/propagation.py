@@ -179,10 +179,15 @@ def _round(config: TargetSettings, picture: Picture, still_ours: Callable[[], No
         picture = planning.make(config, [*picture.actual.tables, *picture.gone])
     still_ours()
     holding.weigh(config, picture)
-    applied = applying.apply(picture.plan, Hands(config, planning.connector(config), still_ours))
+    hands = Hands(config, planning.connector(config), still_ours)
+    applied = applying.apply(picture.plan, hands)
     if before:  # what ran in an earlier round ran all the same
         applied.add(before)
-    return _seen(config, picture, applied)
+    with ThreadPoolExecutor(1) as pool:
+        cleaning = pool.submit(applying.clean_up, picture.plan, hands, applied)
+        seen = _seen(config, picture, applied)
+        cleaning.result()
+    return seen
 
 
 def _seen(config: TargetSettings, picture: Picture, applied: Applied) -> Round:
@@ -190,15 +195,12 @@ def _seen(config: TargetSettings, picture: Picture, applied: Applied) -> Round:
     warehouse, tables = planning.connector(config), picture.plan.tables
     tagged = [table for table in tables if any(isinstance(step, SetTags | UnsetTags) for step in table.steps)]
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(warehouse.read, config.name, [table.table.id for table in tagged]) if tagged else None
+        reading = pool.submit(warehouse.tags, config.name, [table.table.id for table in tagged]) if tagged else None
         seen = warehouse.observe(config.name, [_to_read(table, picture) for table in tables])
-        actual = reading.result() if reading else None
+        tags = reading.result() if reading else {}
     known = {name: one.body for name, one in picture.actual.objects.items() if name not in made(picture)}
     observed = {name: replace(one, bodies={**known, **one.bodies}, behaviours=applied.shown) for name, one in seen.items()}
-    untagged = {}
-    for table in tagged:
-        now = actual.tables.get(table.table.id) if actual else None
-        untagged[table.table.id] = proofs.untagged(*_tags(table), now.tags if now else frozenset())
+    untagged = {table.table.id: proofs.untagged(*_tags(table), tags.get(table.table.id, frozenset())) for table in tagged}
     return Round(picture, applied, observed, untagged)
 
 

@@ -26,9 +26,9 @@ def tried(thing: ExpectedObject, config: TargetSettings, warehouse: Connector, *
     shown = warehouse.prove(config.name, [thing])
     for behaviour in thing.behaviours:
         seen = shown.get(behaviour)
-        if seen is not None and seen.shown is not None and seen.shown != behaviour.shown:
+        if seen is not None and seen.shown is not None and seen.shown != behaviour.shown and not seen.moot:
             raise Permanent(f"{thing.name} shows {seen.shown} on trial where {behaviour.shown} is right, so it is not to be used")
-    if all(behaviour in shown and shown[behaviour].shown is not None for behaviour in thing.behaviours):
+    if all(behaviour in shown and shown[behaviour].shown == behaviour.shown for behaviour in thing.behaviours):
         ids = [shown[behaviour].query_id for behaviour in thing.behaviours]
         cache.put_many("trial", {key: seal.seal(orjson.dumps(ids))}, REMEMBERED_S)
     return shown

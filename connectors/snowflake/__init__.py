@@ -4,6 +4,8 @@ Importing this loads nothing of the vendor's.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 from connectors.contracts import Done, Readiness
 from connectors.snowflake import client, proof, state
@@ -14,7 +16,7 @@ from lily.domain.actual import Actual
 from lily.domain.inventory import Table, TableId, TableKind
 from lily.domain.proofs import Behaviour, Expected, ExpectedObject, Observed, Seen
 from lily.domain.rules import Principal
-from lily.domain.steps import DropMask, DropRowPolicy, Step
+from lily.domain.steps import CreateMask, CreateRowPolicy, DropMask, DropRowPolicy, Step, TagEntry
 from lily.domain.targets import Capabilities, Cause, Holders, SideEffect
 from lily.runtime.settings import settings
 
@@ -88,11 +90,25 @@ def closer(instance: str, actual: Actual, names: Collection[str], used: Collecti
 
 
 def execute(instance: str, step: Step) -> Done:
-    home = state.home_of(instance)
+    home, statement = state.home_of(instance), render(instance, step)
+    if isinstance(step, CreateMask | CreateRowPolicy):
+        thing = ExpectedObject(step.name, step.spec, step.body)
+        with ThreadPoolExecutor(1, "canary") as beside:  # the canary needs the type only
+            making = beside.submit(copy_context().run, proof.prepare, instance, home, thing)
+            done = _run(instance, step, statement)
+            making.result()
+        return done
     if isinstance(step, DropMask | DropRowPolicy):
         proof.drop_canary(instance, home, step.name)
-    statement = render_step(step, home)
+    return _run(instance, step, statement)
+
+
+def _run(instance: str, step: Step, statement: str) -> Done:
     return Done(statement, client.run(instance, statement, about=type(step).__name__).query_id)
+
+
+def tags(instance: str, tables: Collection[TableId]) -> Mapping[TableId, frozenset[TagEntry]]:
+    return state.tags(instance, tables)
 
 
 def prove(instance: str, objects: Collection[ExpectedObject]) -> Mapping[Behaviour, Seen]:

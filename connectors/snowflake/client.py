@@ -12,6 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import Empty, LifoQueue
@@ -99,6 +100,19 @@ def run(instance: str, statement: str, binds: Sequence[Any] = (), about: str = "
         pool.free.release()
 
 
+def warm(instance: str) -> None:
+    """Begin all sessions now: later, a change would wait for each. Raises Transient and Refused."""
+    config = settings().targets[instance]
+    together = threading.Barrier(config.sessions)
+
+    def begin(_: int) -> None:
+        with _session(config, _pool(config)):
+            together.wait(WAITS * config.statement_timeout_s)
+
+    with ThreadPoolExecutor(config.sessions, f"begin {instance}") as threads:
+        list(threads.map(begin, range(config.sessions)))
+
+
 def close(instance: str) -> None:
     pool = _pools.pop((os.getpid(), instance), None)
     while pool:
@@ -173,7 +187,7 @@ def _connect(config: TargetSettings) -> Any:
     os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")  # it would call cloud metadata services, up to 2 s each
     import snowflake.connector as vendor
 
-    logging.getLogger("snowflake").setLevel(logging.WARNING)  # it has two lines for every statement
+    logging.getLogger("snowflake").setLevel(logging.ERROR)  # it has two lines for every statement, and a warning for each session
     try:
         connection = vendor.connect(**_arguments(config))
     except Exception as error:

@@ -19,7 +19,7 @@ from connectors.contracts import Done, Readiness, Refused
 from connectors.snowflake import client, state
 from connectors.snowflake.dialect import Home
 from connectors.snowflake.quoting import literal
-from lily.domain import masking, rows
+from lily.domain import branches, masking, rows
 from lily.domain.actual import ObjectKind
 from lily.domain.branches import MaskSpec, Reader
 from lily.domain.inventory import Family, TableId
@@ -70,6 +70,7 @@ def check(instance: str) -> Readiness:
     key = (os.getpid(), instance)
     with _lock:
         if key not in _ready:
+            client.warm(instance)
             _ready[key] = _check(instance)
         return _ready[key]
 
@@ -151,16 +152,32 @@ def _tried(instance: str, thing: ExpectedObject) -> dict[Behaviour, Seen]:
     if trial is None:
         return {behaviour: Seen(None, why="there is no made-up value of this type") for behaviour in thing.behaviours}
     canary = home.named(thing.name + state.CANARY)
-    _unless_exists(instance, f"CREATE TABLE {canary} AS {trial.values}")
-    policy = home.named(thing.name)
+    attach = f"ALTER TABLE {canary} {trial.attach.format(policy=home.named(thing.name))}"
+    if not _attached(instance, attach):
+        prepare(instance, home, thing)
+        _attached(instance, attach)
+    statement = f"{trial.select} FROM {canary} ORDER BY K"
+    shown = state.each(instance, thing.behaviours, lambda behaviour: _shown(instance, statement, trial, behaviour, thing))
+    return dict(zip(thing.behaviours, shown, strict=True))
+
+
+def prepare(instance: str, home: Home, thing: ExpectedObject) -> None:
+    """The canary of an object, which only its type decides: so it can be made while the object is."""
+    trial = _of_mask(thing.spec) if isinstance(thing.spec, MaskSpec) else _of_rows(thing.spec)
+    if trial is not None:
+        _unless_exists(instance, f"CREATE TABLE {home.named(thing.name + state.CANARY)} AS {trial.values}")
+
+
+def _attached(instance: str, attach: str) -> bool:
+    """Put the object on its canary, on which it may be already. False: there is no canary yet."""
     try:
-        client.run(instance, f"ALTER TABLE {canary} {trial.attach.format(policy=policy)}", about="canary")
+        client.run(instance, attach, about="canary")
     except Refused as refusal:
+        if refusal.code == "gone":
+            return False
         if refusal.code != "taken":  # a row policy is there already
             raise
-    statement = f"{trial.select} FROM {canary} ORDER BY K"
-    shown = state.each(instance, thing.behaviours, lambda behaviour: _shown(instance, statement, trial, behaviour))
-    return dict(zip(thing.behaviours, shown, strict=True))
+    return True
 
 
 @dataclass(frozen=True)
@@ -173,14 +190,30 @@ class _Trial:
     meaning: Any  # (rows, behaviour) -> a word of SHOWN
 
 
-def _shown(instance: str, statement: str, trial: _Trial, behaviour: Behaviour) -> Seen:
+def _shown(instance: str, statement: str, trial: _Trial, behaviour: Behaviour, thing: ExpectedObject) -> Seen:
     try:
         answer = _rows(instance, statement, behaviour.reader)
     except Refused as refusal:
         if refusal.code == "gone":  # a role that there is not cannot be simulated, and nobody has it
             return Seen(None, why=f"the roles of this reader cannot be simulated: {refusal.reason}")
         raise Permanent(f"{behaviour.object} fails when it is read: {refusal.reason}") from None
-    return Seen(trial.meaning(answer.rows, behaviour), answer.query_id)
+    word = trial.meaning(answer.rows, behaviour)
+    if word != behaviour.shown and behaviour.reader and isinstance(thing.spec, MaskSpec):
+        held = _held(instance, behaviour.reader, thing.spec)
+        action = branches.sees(thing.spec.branches, held)
+        right = action.kind.value if action else CLEAR
+        if held != behaviour.reader and trial.meaning(answer.rows, Behaviour(thing.name, held, right)) == right:
+            names = ", ".join(principal.name for principal in sorted(held - behaviour.reader))
+            return Seen(
+                right, answer.query_id, f"whoever has this role inherits {names}, and is shown what is right then", moot=True
+            )
+    return Seen(word, answer.query_id)
+
+
+def _held(instance: str, reader: Reader, spec: MaskSpec) -> Reader:
+    """All that a reader with these roles has of what the policy asks about: a role has what it inherits."""
+    found = state.holders(instance, spec.principals)
+    return reader | frozenset(principal for principal in spec.principals if found[principal].through & reader)
 
 
 def _rows(instance: str, statement: str, reader: Reader) -> client.Answer:

@@ -157,6 +157,21 @@ def tables(instance: str) -> Iterator[Sequence[Table]]:
             yield page[start : start + TABLES_PAGE]
 
 
+def tags(instance: str, wanted: Collection[TableId]) -> dict[TableId, frozenset[TagEntry]]:
+    """See contracts.Target."""
+    home, some = home_of(instance), list(wanted)
+    functions = ("TAG_REFERENCES_ALL_COLUMNS", "TAG_REFERENCES")
+    asks: list[Callable[[], Any]] = [
+        partial(_unless_gone, partial(_tags, instance, home, table, function)) for table in some for function in functions
+    ]
+    answers = each(instance, asks, lambda ask: ask())
+    return {
+        table: answers[place * 2] | answers[place * 2 + 1]
+        for place, table in enumerate(some)
+        if answers[place * 2] is not None and answers[place * 2 + 1] is not None
+    }
+
+
 def holders(instance: str, principals: Collection[Principal]) -> Mapping[Principal, Holders]:
     """See contracts.Target: the hierarchy is walked upwards, as a role above an exempt one has all that it has."""
     names = sorted({principal.name for principal in principals if principal.kind == "role"})

@@ -71,11 +71,16 @@ class Expected:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a reader was shown: a word of SHOWN (`otherwise`: none of what an object of ours shows), or None: not tried."""
+    """What a reader was shown: a word of SHOWN (`otherwise`: none of what an object of ours shows), or None: not tried.
+
+    `moot`: there is no such reader, as whoever has these principals inherits others that the object asks about; `shown` is then
+    what is right for all of them together, and was seen.
+    """
 
     shown: str | None
     query_id: str = ""
-    why: str = ""  # it could not be tried
+    why: str = ""  # it could not be tried, or is moot
+    moot: bool = False
 
     def __post_init__(self) -> None:
         if self.shown is not None and self.shown not in SHOWN:
@@ -208,7 +213,7 @@ def _place(expected: Expected, column: str | None) -> str:
 
 def _wrong_behaviour(tried: Iterable[tuple[Behaviour, Seen | None]]) -> Iterable[str]:
     for behaviour, seen in tried:
-        if seen is not None and seen.shown is not None and seen.shown != behaviour.shown:
+        if seen is not None and seen.shown is not None and seen.shown != behaviour.shown and not seen.moot:
             yield f"{behaviour.object} shows {_named(behaviour.reader)} {seen.shown}, not {behaviour.shown}"
 
 

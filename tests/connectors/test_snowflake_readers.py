@@ -77,9 +77,25 @@ def test_each_role_sees_what_the_strictest_rule_that_covers_it_shows(
     assert _read(account, share=True) == _expected(made, columns, set())
 
     shown = connector.prove(NAME, [thing for table in plan.tables for thing in table.expected.objects])
-    assert all(seen.shown == behaviour.shown for behaviour, seen in shown.items())
+    assert all(seen.shown == behaviour.shown or seen.moot for behaviour, seen in shown.items())
     account.enforce([], WIDE)
     assert _read(account, role="PUBLIC", trusted=False, secondary="NONE") == [list(row) for row in _stored()]
+
+
+def test_a_role_that_inherits_another_exempt_one_is_no_obstacle_to_the_proof(account: Account) -> None:
+    _world(account, {("R1", "R2")})
+    made = [
+        a_rule("r1", "nullify", exempt=[{"role": "R2"}], match={"columns": ["wide.WORDS"]}),
+        a_rule("r2", "redact", exempt=[{"role": "R1"}], match={"columns": ["wide.WORDS"]}),
+    ]
+    plan = account.enforce(made, WIDE)
+
+    shown = connector.prove(NAME, plan.tables[0].expected.objects)
+
+    told = {tuple(sorted(p.name for p in b.reader)): (b.shown, seen.shown, seen.moot) for b, seen in shown.items()}
+    assert told[()] == ("nullify", "nullify", False)
+    assert told["R1", "R2"] == ("clear", "clear", False)
+    assert told["R2",] == ("redact", "clear", True)
 
 
 def _world(account: Account, granted: set[tuple[str, str]]) -> None:

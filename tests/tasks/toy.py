@@ -14,7 +14,7 @@ from lily.domain.branches import MaskSpec
 from lily.domain.inventory import Site, Table, TableId
 from lily.domain.proofs import ALL_ROWS, CLEAR, FILTERED_ROWS, Behaviour, Expected, ExpectedObject, Observed, Seen
 from lily.domain.rules import Principal
-from lily.domain.steps import Step
+from lily.domain.steps import Step, TagEntry
 from lily.domain.targets import Capabilities, Holders, Target
 from lily.runtime import clock
 from lily.runtime.errors import Permanent, Transient
@@ -117,6 +117,12 @@ def observe(_: str, expected: Collection[Expected]) -> Mapping[TableId, Observed
     _present()
     with house.lock:
         return {one.table: _observed(one) for one in expected}
+
+
+def tags(_: str, names: Collection[TableId]) -> Mapping[TableId, frozenset[TagEntry]]:
+    _present()
+    with house.lock:
+        return {name: table.tags for name, table in house.held.read(set(names)).tables.items()}
 
 
 def close(_: str) -> None:
