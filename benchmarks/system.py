@@ -23,6 +23,7 @@ import redis
 
 from sandbox.keeper import Keeper, end_group
 from sandbox.processes import parse_procfile
+from sandbox.surroundings import TARGET
 
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "515151515151"
@@ -132,7 +133,8 @@ class System:
     def _commands(self) -> dict[str, str]:
         commands = parse_procfile((ROOT / "Procfile").read_text())
         if self.kind == "lily":
-            return {name: command for name, command in commands.items() if name not in LEFT_OUT}
+            left_out = (*LEFT_OUT, *([] if "LILY_TARGETS" in self.environ else [f"worker-{TARGET}"]))
+            return {name: command for name, command in commands.items() if name not in left_out}
         worker = commands["worker-inbound"].replace("tasks.celery", "benchmarks.naive:celery")
         return {"web": "python -m benchmarks.naive", "worker-inbound": worker}
 

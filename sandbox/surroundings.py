@@ -106,7 +106,7 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
             "SANDBOX_MC_SECRET": signing or generated["monte_carlo_webhook"],
             "SANDBOX_MC_ID": lily.get("LILY_SOURCE_MONTE_CARLO_API_ID", generated["monte_carlo_id"]),
             "SANDBOX_MC_TOKEN": lily.get("LILY_SOURCE_MONTE_CARLO_API_TOKEN", generated["monte_carlo_token"]),
-            "SANDBOX_SNOWFLAKE_PUBLIC_KEY": _public(generated["snowflake_key"]),
+            "SANDBOX_SNOWFLAKE_PUBLIC_KEY": public_key(generated["snowflake_key"]),
         },
     )
 
@@ -225,7 +225,7 @@ def _secrets(path: Path) -> dict[str, str]:
         kept = json.loads(path.read_text()) if path.exists() else {}
         secret_by_name = fresh | kept
         if "snowflake_key" not in secret_by_name:
-            secret_by_name["snowflake_key"] = _key()
+            secret_by_name["snowflake_key"] = new_key()
     except (ValueError, TypeError):
         raise Refused(f"{path} is not JSON; remove it to have new secrets made (what was sealed with the old is lost)") from None
     if secret_by_name != kept:
@@ -233,14 +233,14 @@ def _secrets(path: Path) -> dict[str, str]:
     return secret_by_name
 
 
-def _key() -> str:
+def new_key() -> str:
     """A new private key in PEM, for a user who logs in with a key pair."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     form, hidden = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, form, hidden).decode()
 
 
-def _public(private: str) -> str:
+def public_key(private: str) -> str:
     """The public key of a private one, as Snowflake wants it: base64 without line breaks."""
     key = serialization.load_pem_private_key(private.encode(), None).public_key()
     pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

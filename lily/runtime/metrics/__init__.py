@@ -80,6 +80,7 @@ class _Table:
     """What this process has to tell. The lock is held for a few microseconds and never across a call to anything."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
+    is_ending: threading.Event = field(default_factory=threading.Event)
     counters: dict[Series, float] = field(default_factory=dict)
     histograms: dict[Series, _Histogram] = field(default_factory=dict)
     gauges: dict[Series, tuple[float, float]] = field(default_factory=dict)  # value, time
@@ -222,10 +223,16 @@ def _running() -> _Table:
 
 
 def _flush_for_ever(table: _Table) -> None:
-    time.sleep(FLUSH_S)
-    while table is _table:
+    while not table.is_ending.wait(FLUSH_S) and table is _table:
         flush()
-        time.sleep(FLUSH_S)
+
+
+def _end() -> None:
+    """The last flush, once the thread is at rest: cut off within one, it would keep a lock that ending waits for."""
+    _table.is_ending.set()
+    if _table.thread is not None and _table.thread.is_alive():
+        _table.thread.join(FLUSH_S)
+    flush()
 
 
 def _start_empty() -> None:
@@ -235,4 +242,4 @@ def _start_empty() -> None:
 
 
 os.register_at_fork(after_in_child=_start_empty)
-atexit.register(flush)
+atexit.register(_end)
