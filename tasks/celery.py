@@ -1,15 +1,13 @@
 """The Celery application. Workers import the tasks; whoever only sends them imports nothing else."""
 
 import logging
-from contextlib import suppress
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_process_init, worker_process_shutdown
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
 from connectors import registry
 from lily.runtime import aws_json, logs, memory, metrics
-from lily.runtime.errors import Transient
 from lily.runtime.settings import settings
 
 celery = Celery("lily", include=["tasks.inbound", "tasks.sweep", "tasks.propagation", "tasks.reconcile"])
@@ -37,12 +35,3 @@ def _child_started(**_: Any) -> None:
 @worker_process_shutdown.connect
 def _child_stops(**_: Any) -> None:
     metrics.flush()
-
-
-@beat_init.connect
-def _beat_started(**_: Any) -> None:
-    """Look at the targets now: the first change would otherwise wait for a first login, and the schedule for its first time."""
-    from tasks import doors
-
-    with suppress(Transient):
-        doors.refresh_inventory(settings().targets)

@@ -5,8 +5,12 @@ Both only read the target, within a budget of statements per hour, and find work
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
+from typing import Any
+
+from celery.signals import beat_init
 
 from lily.domain import classifications, drift, matching
 from lily.domain.drift import Drift
@@ -31,6 +35,13 @@ LASTS_S = 40.0  # of one run; the next one goes on
 PAGE = 20
 STATEMENTS_PER_TABLE = 3  # about what reading one back costs
 REMEMBERED_S = 7 * 86_400.0
+
+
+@beat_init.connect
+def _beat_started(**_: Any) -> None:
+    """Look at the targets now: the first change would otherwise wait for a first login, and the schedule for its first time."""
+    with suppress(Transient):
+        doors.refresh_inventory(settings().targets)
 
 
 @celery.task(name="refresh_inventory")
