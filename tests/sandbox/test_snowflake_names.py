@@ -1,7 +1,5 @@
 """Hostile names and literals: Snowflake's stand-in takes a text for one statement, and acts on exactly the named object."""
 
-# ruff: noqa: S608 - the statements are made here
-
 import string
 from typing import Any
 

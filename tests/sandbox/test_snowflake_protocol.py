@@ -1,7 +1,5 @@
 """The protocol of Snowflake's stand-in, as the vendor's connector meets it: login, results, retries, sessions."""
 
-# ruff: noqa: S608 - the statements are made here
-
 import base64
 import datetime
 import decimal

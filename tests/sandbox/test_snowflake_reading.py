@@ -1,7 +1,5 @@
 """Reading back in Snowflake's stand-in: POLICY_REFERENCES, DESCRIBE, SHOW, INFORMATION_SCHEMA; and the functions of queries."""
 
-# ruff: noqa: S608 - the statements are made here
-
 import datetime
 import decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """Row access policies, views, and what copying or rebuilding a table does to its protection, in Snowflake's stand-in."""
 
-# ruff: noqa: S608 - the statements are made here
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Tags in Snowflake's stand-in: set, inherited, counted, and masks that come by them."""
 
-# ruff: noqa: S608 - the statements are made here
-
 from typing import Any
 
 import pytest
