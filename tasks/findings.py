@@ -77,6 +77,8 @@ def find(table: TablePlan, done: Round, expected: Expected, rule: str | None = N
         state = State.PENDING
     elif codes := {unmet.code for unmet in expected.unmet}:
         state = State.CONFLICT if codes & CONFLICTS else State.HELD if codes == {"held"} else State.FAILED
+        if state is State.HELD and done.picture.rejected_by:
+            state, told = State.FAILED, (f"{done.picture.rejected_by} rejected that so much protection goes at once",)
     return Finding(state, (*told, *reasons), verdict, expected)
 
 

@@ -26,6 +26,8 @@ def weigh(config: TargetSettings, picture: Picture) -> None:
     The account is debited first: dying in between, it is a debit too many, never one too few.
     """
     verdict = picture.verdict
+    if picture.covering is not None:
+        return
     if verdict.is_held:
         plan = _held(config, picture)
         if held.hold(plan):
@@ -69,7 +71,7 @@ def _held(config: TargetSettings, picture: Picture) -> HeldPlan:
     statements = [connector.render(config.name, step) for step in whole.steps[:STATEMENTS_KEPT]]
     tables = sorted({one.site.table for one in verdict.weakenings})
     return HeldPlan(
-        id=verdict.fingerprint[:16],
+        id=verdict.fingerprint[: planning.ID_DIGITS],
         target=config.name,
         fingerprint=verdict.fingerprint,
         weakenings=verdict.weakenings,

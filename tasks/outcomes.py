@@ -26,16 +26,17 @@ LEFT_OVER = "still to be dropped: "  # how the reason of a request begins whose 
 DRIFTS_MAX = 1000  # that are looked at after one propagation
 
 
-def begin(config: TargetSettings, scope: Scope) -> None:
-    """Say that the requests' rules are on their way to their tables."""
+def begin(config: TargetSettings, scope: Scope) -> Scope:
+    """Say that the requests' rules are on their way to their tables. The scope, which knows it."""
     now = clock.now()
-    begun = []
+    begun: dict[RecordKey, Record] = {}
     for request in scope.requests:
         for table in scope.of_rule.get(request.rule_id, ()):
             known = scope.known.get((request.rule_id, config.name, table))
             one = _propagation(Key(request.rule_id, request.version, config.name, table), known, now)
-            begun.append(Record(life.reach(one, State.APPLYING, now, due_at=now), started_at=now))
-    propagations.save_many(begun)
+            begun[request.rule_id, config.name, table] = Record(life.reach(one, State.APPLYING, now, due_at=now), started_at=now)
+    propagations.save_many(list(begun.values()))
+    return replace(scope, known={**scope.known, **begun})
 
 
 def settle(config: TargetSettings, scope: Scope, done: Round) -> None:

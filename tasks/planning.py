@@ -20,6 +20,8 @@ from lily.records.table_states import TableState
 from lily.runtime import clock
 from lily.runtime.settings import TargetSettings
 
+PLANS_MAX = 200  # that wait for a person, or were rejected, in one target
+ID_DIGITS = 16  # of a fingerprint, which make the id of a plan that is held
 TABLES_MAX = 300  # planned at once; bystanders beyond get a new object instead of a change in place
 
 
@@ -35,6 +37,12 @@ class Picture:
     live: frozenset[str]  # rules that there are
     gone: tuple[TableId, ...] = ()
     confirmed: tuple[HeldPlan, ...] = ()
+    covering: HeldPlan | None = None  # what a person was asked about already, of which all that is held is a part
+
+    @property
+    def rejected_by(self) -> str:
+        """Who said no to what is held."""
+        return self.covering.decided_by if self.covering and self.covering.state == "rejected" else ""
 
 
 def connector(config: TargetSettings) -> Connector:
@@ -75,10 +83,11 @@ def make(config: TargetSettings, tables: Collection[TableId], *, thorough: bool 
     actual = _with_uses_of_tags(wanted, actual, target)
     states = table_states.load(config.name, [*actual.tables, *tables])
     agreed = tuple(held.confirmed(config.name))
-    verdict = _verdict(config, wanted, actual, states, agreed)
+    asked = [plan for state in ("pending", "rejected") for plan in held.find(config.name, state, PLANS_MAX, None).items]
+    verdict, covering = _standing(_verdict(config, wanted, actual, states, agreed), asked, agreed)
     plan = diff(wanted, actual, target, verdict.held)
     gone = tuple(sorted(set(tables) - actual.tables.keys()))
-    return Picture(wanted, actual, plan, verdict, states, frozenset(rule.id for rule in live), gone, agreed)
+    return Picture(wanted, actual, plan, verdict, states, frozenset(rule.id for rule in live), gone, agreed, covering)
 
 
 def _wanted(live: Iterable[Rule], actual: Actual, target: Target) -> Wanted:
@@ -154,6 +163,19 @@ def _verdict(
         limits,
         now,
     )
+
+
+def _standing(verdict: Verdict, asked: Iterable[HeldPlan], agreed: Iterable[HeldPlan]) -> tuple[Verdict, HeldPlan | None]:
+    """The verdict, held where a person was asked about any of it and has not agreed: in small parts it is the same.
+
+    And the plan that this person was asked about, if it is about all of it: then nobody has to be asked again.
+    """
+    lost = set(verdict.weakenings) - {one for plan in agreed for one in plan.weakenings}
+    plans = [plan for plan in asked if lost & set(plan.weakenings)]
+    if not plans:
+        return verdict, None
+    covering = next((plan for plan in plans if lost <= set(plan.weakenings)), None)
+    return replace(verdict, held=frozenset(one.site for one in verdict.weakenings)), covering
 
 
 def _before(wanted: Wanted, actual: Actual, states: Mapping[TableId, TableState], target: Target) -> dict[Site, Protection]:

@@ -159,7 +159,7 @@ def _guard(batch: lanes.Batch) -> Callable[[], None]:
 
 def propagate(config: TargetSettings, asked_for: Scope, still_ours: Callable[[], None]) -> None:
     """Look at the tables, plan, apply, read back, and write down what came of it. Raises Transient and Permanent as a whole."""
-    outcomes.begin(config, asked_for)
+    asked_for = outcomes.begin(config, asked_for)
     reasons = [request.reason for request in asked_for.requests] + [look.reason for look in asked_for.looks]
     thorough = any(reason.startswith(outcomes.LEFT_OVER) for reason in reasons)
     done = _round(config, planning.make(config, asked_for.tables, thorough=thorough), still_ours, None)

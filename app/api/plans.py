@@ -81,10 +81,14 @@ def confirm_plan(plan_id: str) -> dict[str, Any]:
 def reject_plan(plan_id: str) -> dict[str, Any]:
     """Reject a held plan
 
-    The protection stays. The rules still ask for less, so change them too, or the same set is held again.
+    The protection stays, and the rules that ask for less are `failed` where they do. Change them too, or a grown set asks again.
     """
     plan = _existing(plan_id)
-    return _detail(plan if plan.state == REJECTED else _decided(plan, REJECTED))
+    if plan.state != REJECTED:
+        plan = _decided(plan, REJECTED)
+    looks.ask_many(plan.target, plan.tables, clock.now())  # whose rules are told that they will not get their way
+    waking.tables(plan.target, plan.tables)
+    return _detail(plan)
 
 
 def _existing(plan_id: str) -> HeldPlan:

@@ -352,6 +352,26 @@ def test_taking_much_protection_away_waits_for_a_person(house: toy.House) -> Non
     assert audit.page(1, None).items[0].action == "plan.confirmed"
 
 
+def test_what_a_person_rejected_stays_and_its_rule_is_told(house: toy.House) -> None:
+    tables = many()
+    toy.settle("lily", *tables)
+    for table in tables:
+        annotate(table, "email", "c")
+    delete(create())
+    (plan,) = held.find("toy", "pending", 10, None).items
+
+    held.decide(plan, "rejected", Facts("boss", "plan.rejected", plan.id), clock.now())
+    for part in (tables[:10], tables[10:]):
+        look(*part)
+    wake_again = asked.again("r1", "toy", clock.now())
+    assert wake_again
+    doors.wake_target("toy", [wake_again.member])
+
+    assert all(toy.carried(table.id) for table in tables)
+    assert set(states().values()) == {State.FAILED}
+    assert "boss rejected" in records()["t00"].propagation.reason
+
+
 def test_small_weakenings_add_up_and_the_world_is_told_of_each(house: toy.House, lily: Lily) -> None:
     tables = many()
     toy.settle("lily", *tables)
