@@ -15,20 +15,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lily.domain.assets import TableRef
+from lily.domain.brake import Weakening, Why
+from lily.domain.branches import Reader
 from lily.domain.envelope import (
     ENTRIES_MAX,
     TYPES,
     UNKNOWN,
+    WEAKENED,
     Message,
     entry,
     incident_data,
     of_event,
     of_incident,
     of_repeat,
+    of_weakening,
     pack,
 )
 from lily.domain.events import Event, Repeat
 from lily.domain.incidents import Change, Effect, Incident, merge_claim, remember
+from lily.domain.inventory import Site, TableId
+from lily.domain.rules import Principal
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 NOON = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -89,7 +95,22 @@ def test_a_delivery_without_an_incident_fits_its_schema_too() -> None:
 
 
 def test_each_type_has_a_schema_and_each_schema_a_type() -> None:
-    assert {path.name for path in SCHEMAS.glob("*.json")} == {f"{name}.v1.json" for name in [*TYPES.values(), UNKNOWN]}
+    types = [*TYPES.values(), UNKNOWN, WEAKENED]
+    assert {path.name for path in SCHEMAS.glob("*.json")} == {f"{name}.v1.json" for name in types}
+
+
+@pytest.mark.parametrize("column", ["EMAIL", None])
+@pytest.mark.parametrize("reader", [None, frozenset(), frozenset({Principal("role", "A")})])
+@pytest.mark.parametrize("why", list(Why))
+def test_a_loss_of_protection_fits_its_schema(column: str | None, reader: Reader | None, why: Why) -> None:
+    lost = Weakening(Site(TableId("D", "S", 'T".x'), column), why, "before", "", reader)
+
+    made = detail(of_weakening("snow", lost, "20261127", NOON))
+
+    assert (made["type"], made["data"]["column"], made["data"]["why"]) == (WEAKENED, column, why.value)
+    check(made)
+    assert made["id"] == detail(of_weakening("snow", lost, "20261127", NOON))["id"]
+    assert made["id"] != detail(of_weakening("snow", lost, "20261128", NOON))["id"]
 
 
 def test_the_schema_refuses_what_does_not_fit() -> None:
