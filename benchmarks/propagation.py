@@ -78,7 +78,9 @@ def rules(house: House) -> None:
                 rule = api.delete(fresh[number - 2]["id"])
             api.await_state(rule, 30)
             took.append(time.monotonic() - began_at)
-            if _clear(house, f"T{place // 2}", [c for c in range(COLUMNS) if (c >= COLUMNS // 2) == bool(place % 2)]):
+            mine = [c for c in range(COLUMNS) if (c >= COLUMNS // 2) == bool(place % 2)]
+            (row,) = house.warehouse.read(f"T{place // 2}", ", ".join(f"C{c}" for c in mine))
+            if _clear(house, f"T{place // 2}", mine) or (kind == 1 and any(cell is not None for cell in row)):
                 wrong.append(rule["id"])
         except (Failed, KeyError) as error:
             wrong.append(str(error))
