@@ -1,5 +1,6 @@
 """Changes of rules on their way to targets: one item for each rule and target, due until all its tables were dealt with."""
 
+import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -75,12 +76,12 @@ def again(rule_id: str, target: str, now: datetime) -> Asked | None:
         return None
     version = _read(item).version
     values = _values(rule_id, target, version, now, now, 0, "", None)
-    return _read(items.update(f"R#{rule_id}", f"Q#{target}", {**values, "ver": int(item["ver"]) + 1}))
+    return _read(items.update(f"R#{rule_id}", f"Q#{target}", {**values, "ver": secrets.randbits(48)}))
 
 
 def _asking(rule_id: str, target: str, version: int, now: datetime, due_at: datetime) -> Write:
     values = _values(rule_id, target, version, now, due_at, 0, "", None)
-    return items.putting({"pk": f"R#{rule_id}", "sk": f"Q#{target}", **values, "ver": due.millis(now)})
+    return items.putting({"pk": f"R#{rule_id}", "sk": f"Q#{target}", **values, "ver": secrets.randbits(48)})
 
 
 def _change(asked: Asked, due_at: datetime | None, reason: str, attempts: int, done_at: datetime | None) -> bool:

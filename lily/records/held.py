@@ -16,7 +16,16 @@ from lily.records.audit import Facts
 from lily.records.batch import Lost
 from lily.records.forms import time_form, time_from
 from lily.records.items import Plain
-from lily.records.security_forms import site_form, site_from, table_id_form, table_id_from, weakening_form, weakening_from
+from lily.records.security_forms import (
+    deflated,
+    inflated,
+    site_form,
+    site_from,
+    table_id_form,
+    table_id_from,
+    weakening_form,
+    weakening_from,
+)
 from lily.records.streams import Found
 from lily.runtime import aws, clock
 
@@ -139,11 +148,11 @@ def _values(plan: HeldPlan) -> dict[str, str | int | bytes | None]:
         "decided_by": plan.decided_by,
         "decided_at": time_form(plan.decided_at),
     }
-    return {"sta": plan.state, "d": items.dumps(form)}
+    return {"sta": plan.state, "d": deflated(form)}
 
 
 def _read(item: Plain) -> HeldPlan:
-    form = items.loads(item["d"])
+    form = inflated(item["d"])
     return HeldPlan(
         id=form["id"],
         target=form["target"],
