@@ -30,12 +30,12 @@ LONG_BYTES = 16 * 1024  # the rest of a body is taken in at leisure
 ARRIVAL_S = 30.0  # from a request's first byte to its last; longer only helps those who send slowly on purpose
 LINGER_S = 2.0
 LINGER_BYTES_MAX = 16 * 2**20
-WAITED_MAX_S = 0.5  # for a thread; from then on, deliveries are refused at once rather than answered ever later
+WAITED_MAX_S = 0.3  # for a thread; from then on, deliveries are refused at once rather than answered ever later
 LARGE_WAITED_MAX_S = 5.0  # they are judged one by one
 STEP, STEP_S = 50, 0.01  # connections whose deadlines are looked at in one turn, and until the next while there are more
 GO_ON = 4  # pieces of long bodies in one turn
 DELIVERIES = "/webhooks/"  # they have threads of their own, so that no slow query of the API holds them up
-DELIVERY_THREADS = 6  # of which at most 4 write a group; the others only compute, so more would only queue for the interpreter
+DELIVERY_THREADS = 3  # one may be writing, the others compute; each more takes the interpreter from the loop, which has to refuse
 
 log = logs.get(__name__)
 

@@ -18,7 +18,7 @@ PATIENCE_S = 0.03  # several times what a write takes while the service is well
 GATHERS_S = 0.022  # under load: what a write costs is shared by more
 LOADED_FROM = 4  # so many came while one write was in flight
 LOOKS_EVERY_S = 0.005
-OVERLOADED_S = 0.5  # whoever comes while another has waited this long is turned away: it would wait longer still
+OVERLOADED_S = 0.3  # whoever comes while another has waited this long is turned away: it would wait longer still
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -69,8 +69,11 @@ class GroupCommit(Generic[Item, Answer]):
                 raise Transient(f"{len(self._waiting)} writes are waiting already", retry_after_s=1.0)
             self._waiting.append(place)
             group = self._take(now)
-        if group:  # it need not hold our own item: those who came first go first
+            is_alone = self._in_flight == 1
+        if group and is_alone:  # it need not hold our own item: those who came first go first
             self._settle(group)
+        elif group:
+            self._writers.submit(self._settle, group)  # whoever brings many should not be held up by them all
         else:
             self._some.set()
         return place.future
