@@ -6,13 +6,15 @@ from typing import Any, Protocol
 
 from lily.domain.actual import Actual
 from lily.domain.alerts import AlertDetails
+from lily.domain.assets import Asset, ConnectionMap, Found, TableRef, Unresolved
+from lily.domain.catalog import AssetState, AssetWrite, Downstream, IncidentAsset, Priority, TaggedPage
 from lily.domain.incidents import Change
 from lily.domain.inventory import Table, TableId
 from lily.domain.proofs import Behaviour, Expected, ExpectedObject, Observed, Seen
 from lily.domain.rules import Principal
 from lily.domain.steps import Step, TagEntry
 from lily.domain.targets import Capabilities, Holders
-from lily.runtime.errors import Permanent
+from lily.runtime.errors import Permanent, Transient
 
 
 class SignatureRejected(Exception):
@@ -148,3 +150,73 @@ class Target(Protocol):
 
     def close(self, instance: str) -> None:
         """End the sessions of this process."""
+
+
+class Catalog(Protocol):
+    """Where people look at tables. Every method talks to it, within one deadline, and draws on a budget that all processes share.
+
+    `instance` names the settings (LILY_CATALOG_<NAME>_*). Safe from several threads at once. All raise Transient (slow, away,
+    over budget, index behind) and Permanent (refused), nothing else. Everything is safe to repeat.
+    """
+
+    def connections(self, instance: str) -> list[Found]:
+        """All connections of warehouses that the token may see; `asset.name` is what people call each."""
+
+    def resolve(
+        self,
+        instance: str,
+        tables: Collection[TableRef],
+        connections: ConnectionMap,
+        *,
+        priority: Priority = Priority.BADGE,
+        timeout_s: float | None = None,
+    ) -> dict[str, Asset | Unresolved]:
+        """By name of the table the asset that it is, or why it is none: two searches for the whole batch at most.
+
+        From the search index, which may be some seconds behind. Nothing is kept: caching is the caller's.
+        """
+
+    def read_many(
+        self, instance: str, assets: Collection[Asset], *, priority: Priority, timeout_s: float | None = None
+    ) -> dict[str, AssetState]:
+        """By qualified name what the store, not the index, holds of each now, all its attached tags included.
+
+        Archived assets are there, with `is_active` False; purged ones and those the token may not see are left out. Of an
+        asset only `qualified_name` and `type` have to be right, so one may be made from a Hint.
+        """
+
+    def read_guid(self, instance: str, guid: str, *, priority: Priority) -> AssetState | None:
+        """The same for one asset of which nothing but the guid is known; None if it is not there."""
+
+    def write_many(
+        self,
+        instance: str,
+        writes: Sequence[AssetWrite],
+        incidents: Sequence[IncidentAsset] = (),
+        *,
+        priority: Priority = Priority.BADGE,
+    ) -> dict[str, Transient | Permanent]:
+        """Write all in as few requests as they fit in; raises nothing. What failed, by qualified name of the asset.
+
+        An asset that is refused does not keep the others from being written. An incident is updated where the vendor's own
+        connector made an asset of it, else made under the configured connection, else left out; a failure of one is logged
+        and asked again with the next write. Of two writes to one asset the last counts.
+        """
+
+    def downstream(self, instance: str, asset: Asset, depth: int, *, most: int = 200) -> list[Downstream]:
+        """Active tables and views made from `asset`, nearest first, `most` at the most. Kept for hours: the scarcest call."""
+
+    def tagged(
+        self, instance: str, connection: str, tags: Collection[str], after: str | None, *, prefix: str = "", size: int = 300
+    ) -> TaggedPage:
+        """A page of the columns and tables of a connection that have one of `tags` (ids), attached or propagated.
+
+        `prefix` is the beginning of their qualified names, if not the connection's. From the index: what it shows is a hint.
+        `after` is the `next` of the page before.
+        """
+
+    def tag_names(self, instance: str, ids: Collection[str]) -> dict[str, str]:
+        """The present names of tags by id; unknown ones are left out, and looked for again some seconds later."""
+
+    def tag_ids(self, instance: str, names: Collection[str]) -> dict[str, str]:
+        """The ids of tags by name, whatever its case; unknown ones are left out, and looked for again some seconds later."""
