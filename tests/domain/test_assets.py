@@ -27,9 +27,10 @@ MAP = ConnectionMap((Connection(SNOW, "snowflake", frozenset({"w-1"})), Connecti
 ONE = ConnectionMap((Connection(SNOW, "snowflake"),))
 
 
-def a_hit(*parts: str, connection: str = SNOW, type: str = "Table", guid: str = "") -> Found:
+def a_hit(*parts: str, connection: str = SNOW, kind: str = "Table") -> Found:
     database, schema, name = parts
-    asset = Asset(qualified_name(connection, *parts), type, guid or f"g-{'/'.join(parts)}", name)
+    full = qualified_name(connection, *parts)
+    asset = Asset(full, kind, f"guid of {full}", name)
     return Found(asset, connection, database, schema)
 
 
@@ -136,13 +137,13 @@ def test_a_name_without_its_three_parts_is_malformed(name):
 
 def test_a_function_of_that_name_is_no_table():
     """The type is taken as it is found: writing under another one would make a second, empty asset."""
-    function = a_hit("ANALYTICS", "PUBLIC", "ORDERS", type="Function")
+    function = a_hit("ANALYTICS", "PUBLIC", "ORDERS", kind="Function")
     table = TableRef("analytics:public.orders")
 
     answer = ONE.resolve(table, [function])
     assert isinstance(answer, Unresolved)
     assert answer.reason is Reason.OTHER_TYPE
-    view = a_hit("ANALYTICS", "PUBLIC", "ORDERS", type="View")
+    view = a_hit("ANALYTICS", "PUBLIC", "ORDERS", kind="View")
     assert ONE.resolve(table, [function, view]) == view.asset
 
 
@@ -184,10 +185,10 @@ def test_columns_and_tables_have_their_place_in_the_target_of_their_connection()
     table = TableId("A", "B", "T")
 
     assert place(a_column("C"), targets) == Place("snowflake-prod", table, "C")
-    assert place(a_hit("A", "B", "T", type="View"), targets) == Place("snowflake-prod", table)
+    assert place(a_hit("A", "B", "T", kind="View"), targets) == Place("snowflake-prod", table)
     assert place(a_column("C"), {}) is None
     assert place(a_column("C", table=""), targets) is None
-    assert place(a_hit("A", "B", "T", type="Process"), targets) is None
+    assert place(a_hit("A", "B", "T", kind="Process"), targets) is None
 
 
 def test_a_nested_field_lies_in_its_column():
