@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -35,8 +36,12 @@ def post_json(url: str, body: Any, *, headers: Mapping[str, str], timeout_s: flo
     Sent once: whether to repeat is the caller's to know. `name` is the system, as in its breaker, the metrics and the
     reasons. Raises Transient (away, late, 408, 425, 429, 5xx, not JSON, breaker open) and Permanent (any other refusal).
     """
-    content = orjson.dumps(body)
-    return breaker.call(name, lambda: _timed(name, url, content, headers, timeout_s))
+    return _call(name, _Request("POST", url, headers, orjson.dumps(body)), timeout_s)
+
+
+def get_json(url: str, *, headers: Mapping[str, str], timeout_s: float, name: str) -> Any:
+    """What `url` shows, parsed; everything else as for `post_json`."""
+    return _call(name, _Request("GET", url, headers), timeout_s)
 
 
 def warm(url: str) -> None:
@@ -44,10 +49,22 @@ def warm(url: str) -> None:
     _pool(url)
 
 
-def _timed(name: str, url: str, content: bytes, headers: Mapping[str, str], timeout_s: float) -> Any:
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes | None = None
+
+
+def _call(name: str, request: _Request, timeout_s: float) -> Any:
+    return breaker.call(name, lambda: _timed(name, request, timeout_s))
+
+
+def _timed(name: str, request: _Request, timeout_s: float) -> Any:
     began, outcome = time.perf_counter(), "bug"
     try:
-        answer = _post(name, url, content, headers, timeout_s)
+        answer = _send(name, request, timeout_s)
         outcome = "ok"
     except Transient:
         outcome = "transient"
@@ -60,15 +77,15 @@ def _timed(name: str, url: str, content: bytes, headers: Mapping[str, str], time
     return answer
 
 
-def _post(name: str, url: str, content: bytes, headers: Mapping[str, str], timeout_s: float) -> Any:
+def _send(name: str, request: _Request, timeout_s: float) -> Any:
     try:
         with (
             deadlines.within(timeout_s),
-            _pool(url).stream(
-                "POST",
-                url.encode("ascii"),
-                headers=_headers(headers),
-                content=content,
+            _pool(request.url).stream(
+                request.method,
+                request.url.encode("ascii"),
+                headers=_headers(request.headers),
+                content=request.content,
                 extensions={"timeout": {"pool": timeout_s}},
             ) as response,
         ):
@@ -112,12 +129,15 @@ def _read(response: httpcore.Response, bytes_max: int) -> bytes:
 def _refusal(name: str, response: httpcore.Response) -> Transient | Permanent:
     headers = {key.lower(): value.decode("latin-1") for key, value in response.headers}
     if response.status in TRANSIENT_STATUS or response.status >= 500:
-        return Transient(f"{name}: answered {response.status}", retry_after_s(headers.get(b"retry-after")))
+        reason = f"{name}: answered {response.status}"
+        return Transient(reason, retry_after_s(headers.get(b"retry-after")), response.status)
     if 300 <= response.status < 400:
         location = text(headers.get(b"location", "nowhere"), 200)
-        return Permanent(f"{name}: answered {response.status}, which leads to {location}; set the address it is now at")
+        return Permanent(
+            f"{name}: answered {response.status}, which leads to {location}; set the address it is now at", response.status
+        )
     said = text(_read(response, REFUSAL_BYTES_MAX).decode("utf-8", "replace"), 300).strip()
-    return Permanent(f"{name}: answered {response.status}{': ' + said if said else ''}")
+    return Permanent(f"{name}: answered {response.status}{': ' + said if said else ''}", response.status)
 
 
 def retry_after_s(header: str | None) -> float | None:

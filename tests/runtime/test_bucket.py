@@ -100,3 +100,28 @@ class TestWithoutRedis:
 def test_what_can_never_be_taken_is_a_bug(n, capacity, per_second):
     with pytest.raises(ValueError, match="can never be taken"):
         bucket.take("b", n, capacity, per_second)
+
+
+def test_who_matters_less_leaves_a_reserve_for_the_others(redis_server):
+    assert [bucket.take("b", 1, 4, NEVER, reserve=2) == 0.0 for _ in range(4)] == [True, True, False, False]
+    assert [bucket.take("b", 1, 4, NEVER) == 0.0 for _ in range(3)] == [True, True, False]
+
+
+def test_without_redis_too_a_reserve_is_left():
+    assert [bucket.take("b", 1, 16, NEVER, reserve=8) == 0.0 for _ in range(4)] == [True, True, False, False]
+    assert [bucket.take("b", 1, 16, NEVER) == 0.0 for _ in range(3)] == [True, True, False]
+
+
+def test_a_paused_bucket_gives_nothing_to_anybody_until_the_pause_ends(redis_server):
+    bucket.pause("b", 0.3, 10, 1000)
+    bucket.pause("b", 0.1, 10, 1000)  # does not shorten it
+
+    assert 0.2 < bucket.take("b", 1, 10, 1000) <= 0.31
+    assert bucket.take("other", 1, 10, 1000) == 0.0
+    eventually(lambda: bucket.take("b", 1, 10, 1000) == 0.0, within_s=3)
+
+
+def test_a_pause_holds_in_this_process_without_redis():
+    bucket.pause("b", 60, 10, 1000)
+
+    assert bucket.take("b", 1, 10, 1000) == pytest.approx(60, abs=1)

@@ -54,6 +54,13 @@ def test_an_answer_is_parsed_and_the_request_is_json(server):
     assert "traceparent" not in headers
 
 
+def test_what_failed_says_with_which_status(server):
+    server.status = 404
+    assert outcome_of(server).status == 404
+    server.status = 429
+    assert outcome_of(server).status == 429
+
+
 def test_a_header_of_the_caller_replaces_ours(server):
     post(server.url, Accept="application/graphql-response+json")
 
