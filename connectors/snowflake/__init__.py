@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
-from connectors.contracts import Done, Readiness
+from connectors.contracts import Done, Readiness, Refused
 from connectors.snowflake import client, proof, state
 from connectors.snowflake.bodies import REVISION
 from connectors.snowflake.dialect import ALTERED
@@ -95,7 +95,13 @@ def execute(instance: str, step: Step) -> Done:
         thing = ExpectedObject(step.name, step.spec, step.body)
         with ThreadPoolExecutor(1, "canary") as beside:  # the canary needs the type only
             making = beside.submit(copy_context().run, proof.prepare, instance, home, thing)
-            done = _run(instance, step, statement)
+            try:
+                done = _run(instance, step, statement)
+            except Refused as refused:
+                if refused.code != "exists":  # then nobody would ever drop the canary
+                    making.result()
+                    proof.drop_canary(instance, home, step.name)
+                raise
             making.result()
         return done
     if isinstance(step, DropMask | DropRowPolicy):

@@ -1,0 +1,299 @@
+"""What every target promises, whatever its vendor: inherit TargetContract in a class named Test..., with a fixture `place`.
+
+A Place is the warehouse as somebody sees it who has all rights there: beside the connector, never through it. What the connector
+says is compared with what the place shows.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol
+
+import pytest
+
+from connectors.contracts import Refused, Target
+from lily.domain import matching
+from lily.domain.inventory import TableId
+from lily.domain.naming import object_name
+from lily.domain.plan import Plan, diff
+from lily.domain.proofs import Outcome, Verdict, compare
+from lily.domain.rules import Principal, Rule
+from lily.domain.steps import AttachMasks, CreateMask, Step
+from lily.domain.targets import Target as Instance
+from lily.runtime.errors import Permanent, Transient
+from lily.runtime.settings import settings
+from tests.domain.security import NOW, a_rule
+
+HEAVY = ("snowflake.connector", "databricks", "google.cloud", "duckdb", "celery", "flask", "boto3")
+
+
+class Place(Protocol):
+    """One table of at least two rows, with a text column named by `text` and others, in a warehouse that is empty of Lily."""
+
+    instance: str  # the target's name in LILY_TARGETS
+    table: TableId
+    text: str  # as stored
+    exempt: Principal  # somebody who reads the table; so does everybody else
+
+    def shown(self, column: str, to: Principal | None) -> Sequence[Any]:
+        """The values of a column, as somebody with this principal reads them; None: somebody with none."""
+
+    def dump(self) -> Any:
+        """Everything in the warehouse that Lily could have made or changed; equal if nothing has changed.
+
+        Without tag objects that nothing carries: only Lily's own memory knows when they may go.
+        """
+
+    def take_off(self, column: str) -> None:
+        """By hand, as an administrator would: the column carries nothing any more."""
+
+    def make_foreign(self, name: str) -> None:
+        """Somebody else's object of this name where Lily keeps hers, of the kind that carries a mask."""
+
+    def refuse_next(self) -> None:
+        """The next statement that changes something is refused for good, and not done."""
+
+    def lose_next(self) -> None:
+        """The next statement that changes something is done, and its answer is lost."""
+
+    def go_away(self) -> None:
+        """Nothing is answered any more, until `come_back`."""
+
+    def come_back(self) -> None: ...
+
+    def drop_table(self) -> None: ...
+
+
+def plan(target: Target, place: Place, rules: Sequence[Rule]) -> Plan:
+    """What is to be done for these rules, from what is there now."""
+    instance = Instance(place.instance, settings().installation, "deployment", target.capabilities(place.instance))
+    actual = target.read(place.instance, [place.table])
+    wanted = matching.wanted(rules, {}, [table.table for table in actual.tables.values()], instance, NOW)
+    firsts = [object_name(instance.installation, spec) for table in wanted.tables.values() for spec in table.specs.values()]
+    named = {name for name in actual.objects if any(name.startswith(first) for first in firsts)}
+    named |= {what.name for table in actual.tables.values() for what in table.attached.values()}
+    known = target.closer(place.instance, actual, named, set(actual.objects) | named)
+    return diff(wanted, known, instance)
+
+
+def enforce(target: Target, place: Place, rules: Sequence[Rule]) -> Plan:
+    """Plan and do it, step by step."""
+    made = plan(target, place, rules)
+    for step in made.steps:
+        target.execute(place.instance, step)
+    return made
+
+
+def verdict(target: Target, place: Place, made: Plan) -> Verdict:
+    """What follows from what the target shows, after a plan was carried out."""
+    (table,) = made.tables
+    shown = target.prove(place.instance, table.expected.objects)
+    observed = target.observe(place.instance, [table.expected])[place.table]
+    return compare(table.expected, replace(observed, behaviours=shown))
+
+
+class TargetContract:
+    target: ClassVar[Target]
+    module: ClassVar[str]  # where the target lives, as a dotted path
+
+    def rule(self, place: Place, action: str = "redact", **more: Any) -> Rule:
+        exempt = [{place.exempt.kind: place.exempt.name}]
+        return a_rule("r1", action, match={"columns": [place.text.lower()]}, **{"exempt": exempt, **more})
+
+    # What is loaded
+
+    def test_importing_it_loads_no_client(self) -> None:
+        code = f"import sys, {self.module}; print([name for name in {HEAVY} if name in sys.modules])"
+        made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+        assert made.stdout.strip() == "[]", made.stdout + made.stderr
+
+    def test_what_it_can_do_and_how_a_step_reads_is_known_while_it_is_away(self, place: Place) -> None:
+        made = plan(self.target, place, [self.rule(place)])
+        place.go_away()
+        try:
+            self.target.capabilities(place.instance)
+            texts = [self.target.render(place.instance, step) for step in made.steps]
+            again = [self.target.render(place.instance, step) for step in made.steps]
+        finally:
+            place.come_back()
+
+        assert all(texts)
+        assert texts == again
+
+    # What is there
+
+    def test_the_inventory_has_the_table_with_its_columns_and_nothing_of_lilys_own(self, place: Place) -> None:
+        enforce(self.target, place, [self.rule(place)])
+        listed = [table for page in self.target.tables(place.instance) for table in page]
+        read = self.target.read(place.instance, [place.table]).tables[place.table].table
+
+        (found,) = [table for table in listed if table.id == place.table]
+        assert place.text in {column.name for column in found.columns}
+        assert [(c.name, c.type.signature) for c in found.columns] == [(c.name, c.type.signature) for c in read.columns]
+        assert len({table.id for table in listed}) == len(listed)
+        home = settings().targets[place.instance].home
+        assert not [table for table in listed if (table.id.database, table.id.schema) == home]
+
+    def test_a_table_that_is_not_there_is_left_out_and_said_to_be_gone(self, place: Place) -> None:
+        made = enforce(self.target, place, [self.rule(place)])
+        place.drop_table()
+
+        assert place.table not in self.target.read(place.instance, [place.table]).tables
+        assert not self.target.observe(place.instance, [made.tables[0].expected])[place.table].exists
+        assert place.table not in self.target.tags(place.instance, [place.table])
+
+    def test_who_is_not_there_is_said_not_to_be(self, place: Place) -> None:
+        nobody = replace(place.exempt, name="nobody_of_that_name")
+        found = self.target.holders(place.instance, [place.exempt, nobody])
+
+        assert (found[place.exempt].exists, found[nobody].exists) == (True, False)
+
+    # What is done
+
+    def test_a_rule_hides_what_it_should_from_those_it_should_and_is_proven(self, place: Place) -> None:
+        stored = list(place.shown(place.text, None))
+        assert self.target.check(place.instance).proves
+
+        made = enforce(self.target, place, [self.rule(place)])
+
+        assert not set(place.shown(place.text, None)) & set(stored)
+        assert list(place.shown(place.text, place.exempt)) == stored
+        found = verdict(self.target, place, made)
+        assert (found.outcome, found.reasons) == (Outcome.ENFORCED, ())
+
+    def test_what_is_in_force_needs_no_step(self, place: Place) -> None:
+        enforce(self.target, place, [self.rule(place)])
+
+        assert plan(self.target, place, [self.rule(place)]).steps == ()
+
+    def test_a_change_takes_effect_and_a_rule_that_is_gone_leaves_nothing(self, place: Place) -> None:
+        self.target.check(place.instance)  # what it needs for its known case stays
+        before, stored = place.dump(), list(place.shown(place.text, None))
+        enforce(self.target, place, [self.rule(place)])
+        made = enforce(self.target, place, [self.rule(place, "nullify", exempt=[])])
+        assert set(place.shown(place.text, None)) == {None}
+        assert set(place.shown(place.text, place.exempt)) == {None}
+        assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
+
+        enforce(self.target, place, [])
+
+        assert list(place.shown(place.text, None)) == stored
+        assert place.dump() == before
+
+    # What is read back
+
+    def test_what_somebody_took_off_by_hand_is_seen_to_be_missing(self, place: Place) -> None:
+        made = enforce(self.target, place, [self.rule(place)])
+        assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
+
+        place.take_off(place.text)
+
+        assert verdict(self.target, place, made).outcome is Outcome.FAILED
+        assert plan(self.target, place, [self.rule(place)]).steps
+        enforce(self.target, place, [self.rule(place)])
+        assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
+
+    def test_what_was_not_done_is_not_seen(self, place: Place) -> None:
+        made = plan(self.target, place, [self.rule(place)])
+        observed = self.target.observe(place.instance, [made.tables[0].expected])[place.table]
+
+        assert compare(made.tables[0].expected, observed).outcome is Outcome.FAILED
+
+    # What is not ours
+
+    def test_an_object_of_somebody_else_is_not_replaced(self, place: Place) -> None:
+        made = plan(self.target, place, [self.rule(place)])
+        (create,) = [step for step in made.steps if isinstance(step, CreateMask)]
+        place.make_foreign(create.name)
+        before = place.dump()
+
+        with pytest.raises(Refused) as refused:
+            self.target.execute(place.instance, create)
+
+        assert refused.value.code == "exists"
+        assert place.dump() == before
+        rules = [self.rule(place)]
+        made = enforce(self.target, place, rules)
+        assert create.name not in {step.name for step in made.steps if isinstance(step, CreateMask)}
+        assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
+
+    # What is done twice, or half
+
+    def test_every_step_may_be_repeated(self, place: Place) -> None:
+        rules = [self.rule(place)]
+        made = plan(self.target, place, rules)
+        for step in made.steps:
+            self._twice(place, step)
+
+        assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
+        assert plan(self.target, place, rules).steps == ()
+        self._ends_as_if_done_once(place)
+
+    def _twice(self, place: Place, step: Step) -> None:
+        self.target.execute(place.instance, step)
+        after = place.dump()
+        try:
+            self.target.execute(place.instance, step)
+        except Refused as refused:
+            assert refused.code in {"exists", "taken", "gone", "in_use"}, refused
+        assert place.dump() == after, f"{type(step).__name__}, done twice, is not what it is done once"
+
+    def _ends_as_if_done_once(self, place: Place) -> None:
+        enforce(self.target, place, [])
+        assert plan(self.target, place, []).steps == ()
+
+    @pytest.mark.parametrize("number", range(5))
+    def test_a_statement_that_is_refused_is_told_and_changes_nothing(self, place: Place, number: int) -> None:
+        steps = plan(self.target, place, [self.rule(place)]).steps
+        for step in steps[:number]:
+            self.target.execute(place.instance, step)
+        before = place.dump()
+        if number < len(steps):
+            place.refuse_next()
+            with pytest.raises((Transient, Permanent)):
+                self.target.execute(place.instance, steps[number])
+
+        assert place.dump() == before
+
+    @pytest.mark.parametrize("number", range(5))
+    def test_an_answer_that_is_lost_is_told_and_the_next_plan_goes_on_from_there(self, place: Place, number: int) -> None:
+        rules = [self.rule(place)]
+        steps = plan(self.target, place, rules).steps
+        for step in steps[:number]:
+            self.target.execute(place.instance, step)
+        if number < len(steps):
+            place.lose_next()
+            with pytest.raises((Transient, Permanent)):
+                self.target.execute(place.instance, steps[number])
+        enforce(self.target, place, rules)
+
+        made = plan(self.target, place, rules)
+        assert made.steps == ()
+        assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
+
+    @pytest.mark.parametrize("ask", ["read", "tables", "execute", "holders", "tags"])
+    def test_a_target_that_is_away_says_so_whatever_is_asked(self, place: Place, ask: str) -> None:
+        (step, *_) = plan(self.target, place, [self.rule(place)]).steps
+        questions: dict[str, Callable[[], object]] = {
+            "read": lambda: self.target.read(place.instance, [place.table]),
+            "tables": lambda: list(self.target.tables(place.instance)),
+            "execute": lambda: self.target.execute(place.instance, step),
+            "holders": lambda: self.target.holders(place.instance, [place.exempt]),
+            "tags": lambda: self.target.tags(place.instance, [place.table]),
+        }
+        place.go_away()
+        try:
+            with pytest.raises(Transient):
+                questions[ask]()
+        finally:
+            place.come_back()
+
+    def test_after_it_was_closed_it_works_again(self, place: Place) -> None:
+        self.target.close(place.instance)
+
+        made = enforce(self.target, place, [self.rule(place)])
+
+        assert any(isinstance(step, AttachMasks) for step in made.steps)
+        assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
