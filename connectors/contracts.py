@@ -170,8 +170,8 @@ class Catalog(Protocol):
         *,
         priority: Priority = Priority.BADGE,
         timeout_s: float | None = None,
-    ) -> dict[str, Asset | Unresolved]:
-        """By name of the table the asset that it is, or why it is none: two searches for the whole batch at most.
+    ) -> dict[TableRef, Asset | Unresolved]:
+        """The asset that each table is, or why it is none: one or two searches for a batch of up to a hundred.
 
         From the search index, which may be some seconds behind. Nothing is kept: caching is the caller's.
         """

@@ -3,15 +3,17 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from connectors.contracts import Source, Target
+from connectors.contracts import Catalog, Source, Target
 from lily.domain import targets
+from lily.domain.assets import Connection, ConnectionMap
 from lily.runtime.settings import TargetSettings, settings
 
 if TYPE_CHECKING:
-    from connectors import monte_carlo, snowflake
+    from connectors import atlan, monte_carlo, snowflake
 
     _promises: tuple[Source, ...] = (monte_carlo,)  # the type checker holds each module to the protocol
     _promised: tuple[Target, ...] = (snowflake,)
+    _catalogs: tuple[Catalog, ...] = (atlan,)
 
 SOURCES = {
     "monte-carlo": "connectors.monte_carlo",
@@ -20,6 +22,10 @@ SOURCES = {
 
 TARGETS = {
     "snowflake": "connectors.snowflake",
+}
+
+CATALOGS = {
+    "atlan": "connectors.atlan",
 }
 
 
@@ -35,6 +41,21 @@ def target(kind: str) -> Target:
     if kind not in TARGETS:
         raise LookupError(f"no target of kind {kind!r}; known kinds: {', '.join(sorted(TARGETS))}")
     return cast(Target, import_module(TARGETS[kind]))
+
+
+def catalog(kind: str) -> Catalog:
+    """The catalog of that kind. Raises LookupError for a kind that no connector serves."""
+    if kind not in CATALOGS:
+        raise LookupError(f"no catalog of kind {kind!r}; known kinds: {', '.join(sorted(CATALOGS))}")
+    return cast(Catalog, import_module(CATALOGS[kind]))
+
+
+def connection_map(instance: str) -> ConnectionMap:
+    """The configured connections of a catalog instance."""
+    own = [config for config in settings().connections.values() if config.catalog == instance]
+    return ConnectionMap(
+        tuple(Connection(config.qualified_name, config.kind, frozenset(config.warehouses or ())) for config in own)
+    )
 
 
 def described(config: TargetSettings) -> targets.Target:

@@ -19,7 +19,9 @@ __all__ = [
     "SCOPES",
     "ApiSettings",
     "AwsSettings",
+    "CatalogSettings",
     "ClientSettings",
+    "ConnectionSettings",
     "JwtSettings",
     "LaneSettings",
     "Secret",
@@ -301,6 +303,93 @@ class TargetSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CatalogSettings:
+    """Catalogs: where people see which tables are in trouble, and mark what is to be protected."""
+
+    name: str
+    kind: str = variable(
+        "KIND",
+        kinds.matching("[a-z][a-z0-9-]*", "the name of a connector, such as atlan"),
+        "What catalog this is: the name of a connector.",
+        default=OWN_NAME,
+    )
+    url: str = variable("URL", kinds.url("http", "https", path=False), "Where the catalog answers, as https://acme.atlan.com.")
+    token: Secret = variable("TOKEN", kinds.secret(), "API token. It sees and changes only what its personas allow.")
+    source: str = variable(
+        "SOURCE",
+        kinds.matching("[a-z][a-z0-9-]*", "the name of a source"),
+        "The source of LILY_SOURCES whose deliveries are this catalog's events.",
+        default=OWN_NAME,
+    )
+    timeout_s: float = variable(
+        "TIMEOUT_S", kinds.seconds(0.05, 60), "Deadline of one call, waiting for the budget included.", default="5"
+    )
+    calls_per_minute: int = variable(
+        "CALLS_PER_MINUTE",
+        kinds.whole(10, 100_000),
+        "Calls that all processes together allow themselves in any minute. The whole tenant may share the vendor's limit.",
+        default="400",
+    )
+    block_s: float = variable(
+        "BLOCK_S",
+        kinds.seconds(0.1, 600),
+        "Pause of all calls after an answer 429 that does not say when to come back.",
+        default="60",
+    )
+    bulk_max: int = variable("BULK_MAX", kinds.whole(1, 400), "Assets written in one request.", default="50")
+    custom_metadata: str = variable(
+        "CUSTOM_METADATA",
+        kinds.text(60),
+        "Name of the custom metadata in which Lily counts open incidents. It is made if the token may.",
+        default="Lily",
+    )
+    incident_connection: str | None = variable(
+        "INCIDENT_CONNECTION",
+        kinds.text(),
+        "Qualified name of the connection under which Lily makes incidents that the catalog's own connector has not made; "
+        "without it those are not made.",
+        default=None,
+    )
+    foreign_announcements: str = variable(
+        "FOREIGN_ANNOUNCEMENTS",
+        kinds.one_of("keep", "put_back"),
+        "What becomes of somebody else's announcement where Lily's should be: it stays, or it is put back at the end.",
+        default="keep",
+    )
+    downstream_depth: int = variable(
+        "DOWNSTREAM_DEPTH", kinds.whole(0, 10), "Steps of lineage over which assets are warned of an incident.", default="2"
+    )
+    lineage_kept_s: float = variable(
+        "LINEAGE_KEPT_S", kinds.seconds(0, 86_400 * 7), "How long lineage is taken to stay as it was read.", default="14400"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionSettings:
+    """Connections: which connection of a catalog is which warehouse of a source's."""
+
+    name: str
+    catalog: str = variable(
+        "CATALOG",
+        kinds.matching("[a-z][a-z0-9-]*", "the name of a catalog"),
+        "The catalog of LILY_CATALOGS that has this connection.",
+        default="atlan",
+    )
+    qualified_name: str = variable(
+        "QUALIFIED_NAME", kinds.text(), "Its qualified name there, as default/snowflake/1700000000, without a slash at the end."
+    )
+    kind: str = variable(
+        "KIND", kinds.one_of("snowflake", "databricks"), "Kind of warehouse: decides the case in which it stores names."
+    )
+    warehouses: tuple[str, ...] | None = variable(
+        "WAREHOUSES",
+        kinds.texts(),
+        "Ids by which sources know the warehouse; Monte Carlo's is a UUID. Without any: all warehouses that no other claims.",
+        default=None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClientSettings:
     """Clients: programs that may ask the API for tokens (OAuth 2 client credentials; the name is the client id)."""
 
@@ -421,6 +510,22 @@ class Settings:
         "Names of the targets.",
         default="",
     )
+    catalogs: Mapping[str, CatalogSettings] = instances(
+        CatalogSettings,
+        "LILY_CATALOGS",
+        "LILY_CATALOG_",
+        kinds.names("[a-z][a-z0-9-]*", "lower case letters, digits and hyphens"),
+        "Names of the catalogs.",
+        default="",
+    )
+    connections: Mapping[str, ConnectionSettings] = instances(
+        ConnectionSettings,
+        "LILY_CONNECTIONS",
+        "LILY_CONNECTION_",
+        kinds.names("[a-z][a-z0-9-]*", "lower case letters, digits and hyphens"),
+        "Names of the connections.",
+        default="",
+    )
     clients: Mapping[str, ClientSettings] = instances(
         ClientSettings,
         "LILY_CLIENTS",
@@ -433,6 +538,10 @@ class Settings:
     def faults(self) -> Iterator[tuple[str, str]]:
         if self.targets and self.hash_salt is None:
             yield "LILY_HASH_SALT", "is required with LILY_TARGETS; make one with: openssl rand -hex 16"
+        for name, connection in (self.connections or {}).items():
+            if self.catalogs is not None and connection.catalog not in self.catalogs:
+                unknown = f"LILY_CONNECTION_{name.upper().replace('-', '_')}_CATALOG"
+                yield unknown, f"no catalog is named {connection.catalog!r}; add it to LILY_CATALOGS, or name another"
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -442,7 +551,13 @@ def load(environ: Mapping[str, str]) -> Settings:
     reader.unknown(
         "LILY_",
         ignored="LILY_RUN_",  # they belong to `make run`
-        lists={"LILY_SOURCE_": "LILY_SOURCES", "LILY_TARGET_": "LILY_TARGETS", "LILY_CLIENT_": "LILY_CLIENTS"},
+        lists={
+            "LILY_SOURCE_": "LILY_SOURCES",
+            "LILY_TARGET_": "LILY_TARGETS",
+            "LILY_CATALOG_": "LILY_CATALOGS",
+            "LILY_CONNECTION_": "LILY_CONNECTIONS",
+            "LILY_CLIENT_": "LILY_CLIENTS",
+        },
     )
     if reader.faults:
         raise SettingsError(reader.faults)

@@ -300,3 +300,21 @@ def test_importing_the_settings_loads_no_client_of_anything():
     answer = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert not {"redis", "httpx", "structlog", "boto3", "celery", "flask"} & set(answer.stdout.split())
+
+
+def test_a_connection_names_a_catalog_that_is_configured():
+    given = {
+        "LILY_CATALOGS": "atlan",
+        "LILY_CATALOG_ATLAN_URL": "https://acme.atlan.com",
+        "LILY_CATALOG_ATLAN_TOKEN": "t",
+        "LILY_CONNECTIONS": "prod",
+        "LILY_CONNECTION_PROD_QUALIFIED_NAME": "default/snowflake/1700000000",
+        "LILY_CONNECTION_PROD_KIND": "snowflake",
+        "LILY_CONNECTION_PROD_WAREHOUSES": "w-1, w-2",
+    }
+    settings = load(LEAST | given)
+    assert settings.connections["prod"].warehouses == ("w-1", "w-2")
+    assert settings.catalogs["atlan"].source == "atlan"
+
+    wrong = faults(**given, LILY_CONNECTION_PROD_CATALOG="other")
+    assert "LILY_CATALOGS" in wrong["LILY_CONNECTION_PROD_CATALOG"]
