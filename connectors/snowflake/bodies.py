@@ -1,8 +1,8 @@
 """Bodies of policies: what each reader sees, in Snowflake's SQL, and the mark by which a body is known again.
 
 A body begins with a branch that is never taken and holds, as a literal, the body's name (naming.body_hash) and a digest over
-all other tokens. So the text that DESCRIBE shows proves which body is in force, and that nobody has edited it: a comment
-cannot, as it is a statement of its own. White space and the case of key words, which a server may change, do not count.
+that name and all other tokens. So the text that DESCRIBE shows proves which body is in force, and that nobody has edited it: a
+comment cannot, as it is a statement of its own. White space and the case of key words, which a server may change, do not count.
 
 NULL-safe: where no role is known (a data share) IS_ROLE_IN_SESSION is NULL, which is not true and leads to stricter branches.
 """
@@ -18,7 +18,7 @@ from lily.domain.masking import MaskType
 from lily.domain.rows import Argument, RowCondition, RowSpec
 from lily.domain.rules import Action, ActionKind, Literal, Operator
 
-REVISION = "snowflake-1"
+REVISION = "snowflake-2"
 MARK = re.compile(r"'lily:([0-9a-f]{32}):([0-9a-f]{32})'")
 TOKEN = re.compile(
     r"""\s+|'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_$]*|[0-9][0-9.]*(?:[eE][+-]?[0-9]+)?|.""", re.DOTALL
@@ -54,17 +54,17 @@ def body_of(text: str) -> str | None:
     if len(marks) != 1:
         return None
     body, told = marks[0]
-    return body if _digest(text) == told else None
+    return body if _digest(body, text) == told else None
 
 
 def _marked(rest: str, body: str) -> str:
-    digest = _digest(f"CASE WHEN 'lily:{body}:{'0' * 32}' IS NULL {rest}")
+    digest = _digest(body, f"CASE WHEN 'lily:{body}:{'0' * 32}' IS NULL {rest}")
     return f"CASE WHEN 'lily:{body}:{digest}' IS NULL {rest}"
 
 
-def _digest(text: str) -> str:
-    """32 hex digits over all tokens but the mark."""
-    return hashlib.sha256("\n".join(_tokens(text)).encode()).hexdigest()[:32]
+def _digest(body: str, text: str) -> str:
+    """32 hex digits over the body's name and all tokens but the mark."""
+    return hashlib.sha256("\n".join([body, *_tokens(text)]).encode()).hexdigest()[:32]
 
 
 def _tokens(text: str) -> Iterator[str]:

@@ -124,7 +124,7 @@ def close(instance: str) -> None:
 
 def _run(config: TargetSettings, pool: _Pool, statement: str, binds: Sequence[Any], about: str) -> Answer:
     for is_last in (False, True):
-        with _session(config, pool) as session:
+        with _session(config, pool, is_new=is_last) as session:  # where one has ended, those that are idle may have as well
             try:
                 return _execute(session.connection, statement, binds, about)
             except Exception as error:
@@ -157,9 +157,9 @@ class _Session:
 
 
 @contextmanager
-def _session(config: TargetSettings, pool: _Pool) -> Iterator[_Session]:
+def _session(config: TargetSettings, pool: _Pool, is_new: bool = False) -> Iterator[_Session]:
     """A session to oneself: one that is idle, or a new one."""
-    session = _Session(_idle(pool) or _connect(config))
+    session = _Session((None if is_new else _idle(pool)) or _connect(config))
     try:
         yield session
     finally:

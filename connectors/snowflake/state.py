@@ -111,11 +111,24 @@ def closer(instance: str, actual: Actual, names: Collection[str], used: Collecti
     ]
     answers = each(instance, asks, lambda ask: ask())
     uses = dict(zip((one.name for one in attached), answers[len(wanted) :], strict=True))
+    for name, seen in _carried(actual, uses).items():
+        if not seen <= (uses[name] or frozenset()):
+            uses[name] = None  # what the account tells of the object is not all
     known = {
         one.name: replace(one, body=answer, uses=uses.get(one.name))
         for one, answer in zip(wanted, answers[: len(wanted)], strict=True)
     }
     return replace(actual, objects={**actual.objects, **known})
+
+
+def _carried(actual: Actual, names: Collection[str]) -> dict[str, frozenset[Site]]:
+    """Where the tables that were read carry these objects of ours."""
+    found: dict[str, set[Site]] = {name: set() for name in names}
+    for table in actual.tables.values():
+        for site, attached in table.attached.items():
+            if attached.owner is Owner.OURS and attached.name in found:
+                found[attached.name].add(site)
+    return {name: frozenset(sites) for name, sites in found.items()}
 
 
 def body(instance: str, home: Home, name: str, kind: ObjectKind) -> str | None:
@@ -331,9 +344,18 @@ def _uses(instance: str, home: Home, one: ActualObject) -> Callable[[], frozense
         answer = _unless_gone(lambda: client.run(instance, statement, about="read"))
         if answer is None:
             return None
-        return frozenset(ref.site for ref in _references(answer) if not _is_canary(ref, home))
+        found = _references(answer)
+        if not found and _has_canary(instance, home, one):
+            return None  # it is attached, and this account does not tell so by the policy's name
+        return frozenset(ref.site for ref in found if not _is_canary(ref, home))
 
     return ask
+
+
+def _has_canary(instance: str, home: Home, one: ActualObject) -> bool:
+    """Whether the canary carries the object, told by the canary."""
+    canary = TableId(home.database, home.schema, f"{one.name}{CANARY}")
+    return bool(_unless_gone(lambda: references(instance, canary, "TABLE")))
 
 
 def _is_canary(ref: Reference, home: Home) -> bool:

@@ -24,6 +24,7 @@ class Settings:
     edition: str = "ENTERPRISE"  # STANDARD knows no policies
     force_on_several_columns: bool = True  # whether FORCE may stand at several columns of one ALTER TABLE
     policy_context: str = "all"  # what drives IS_ROLE_IN_SESSION: all (role and activated roles), activated, nothing; or refused
+    tells_by_policy: bool = True  # whether POLICY_REFERENCES by POLICY_NAME finds anything; for one user it did not
     resume_s: float = 0.0  # what a suspended warehouse takes to be there again
     detach_after_s: float = 45.0  # a statement that runs longer is polled for
     session_valid_s: float = 3600.0

@@ -137,7 +137,7 @@ def _policy_references(context: Context, arguments: dict[str, str]) -> list[tupl
     given = set(arguments)
     if given == {"POLICY_NAME"}:
         path = path_in(arguments["POLICY_NAME"])
-        policies = _policies_named(context, path)
+        policies = _policies_named(context, path) if context.settings.tells_by_policy else set()
         found = [row for table in context.catalog.tables() for row in references_of(context, table) if row[0] in policies]
         found += [(policy, row) for policy, row in _tag_rows(context) if policy in policies]
         return [row for _, row in found]

@@ -1,5 +1,6 @@
 """Snowflake as a target, through the vendor's connector: what is planned is done, seen and proven."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from connectors import snowflake as connector
 from lily.domain.inventory import TableId
 from lily.domain.proofs import Outcome, compare
 from lily.domain.rules import Principal
+from lily.domain.steps import AttachMasks
 from tests.connectors.snowflake_account import NAME, Account, account
 from tests.domain.security import a_rule
 from tests.sandbox.conftest import Snowflake, snowflake, snowflake_process
@@ -81,8 +83,25 @@ def test_the_inventory_holds_every_table_with_its_types(account: Account) -> Non
     ]
 
 
+def test_where_the_account_does_not_tell_where_a_policy_is_nothing_is_taken_for_granted(account: Account) -> None:
+    connector.prove(NAME, account.enforce([EMAIL], T).tables[0].expected.objects)
+    assert account.stand_in.http.patch("/sandbox/settings", json={"tells_by_policy": False}).is_success
+    try:
+        actual = connector.read(NAME, [])
+        known = connector.closer(NAME, actual, (), list(actual.objects)).objects
+    finally:
+        account.stand_in.http.patch("/sandbox/settings", json={"tells_by_policy": True})
+
+    ours = {name: one.uses for name, one in known.items() if "known_answer" not in name}
+    assert ours
+    assert set(ours.values()) == {None}
+
+
 @pytest.mark.parametrize("several", ["true", "false"])
-def test_a_row_filter_and_a_mask_on_its_column_stand_together(account: Account, several: str) -> None:
+def test_a_row_filter_and_a_mask_on_its_column_stand_together(
+    account: Account, several: str, configured: Callable[..., None]
+) -> None:
+    configured(LILY_TARGET_SNOW_SEVERAL_COLUMNS=several)
     rows = a_rule(
         "r2", "row_filter", parameters={"column": "email", "operator": "=", "values": ["ann@x.org"]}, match={"columns": ["email"]}
     )
@@ -91,3 +110,17 @@ def test_a_row_filter_and_a_mask_on_its_column_stand_together(account: Account, 
     assert account.reads("SELECT EMAIL FROM DB.S.T", "ANALYST") == [["*@x.org"]]
     shown = connector.prove(NAME, plan.tables[0].expected.objects)
     assert {behaviour.shown for behaviour in shown} == {seen.shown for seen in shown.values()}
+
+
+@pytest.mark.parametrize(("several", "count"), [("true", 1), ("false", 2)])
+def test_masks_go_on_several_columns_at_once_where_the_account_can(
+    account: Account, configured: Callable[..., None], several: str, count: int
+) -> None:
+    configured(LILY_TARGET_SNOW_SEVERAL_COLUMNS=several)
+    both = a_rule("r1", "nullify", match={"columns": ["email", "born"]})
+
+    plan = account.enforce([both], T)
+
+    assert sum(isinstance(step, AttachMasks) for step in plan.steps) == count
+    assert account.reads("SELECT EMAIL, BORN FROM DB.S.T", "ANALYST") == [[None, None]] * 2
+    assert account.plan([both], T).steps == ()

@@ -74,6 +74,15 @@ def test_a_session_that_ended_is_begun_anew(account: Account, what: str) -> None
     assert client.run(NAME, "SELECT 2").rows == [(2,)]
 
 
+@pytest.mark.parametrize("what", ["session", "master", "all"])
+def test_many_sessions_that_ended_fail_no_statement(account: Account, configured: Callable[..., None], what: str) -> None:
+    configured(LILY_TARGET_SNOW_SESSIONS="4")
+    client.warm(NAME)
+    assert account.stand_in.http.post("/sandbox/sessions/expire", json={"what": what}).is_success
+
+    assert [client.run(NAME, f"SELECT {n}").rows for n in range(6)] == [[(n,)] for n in range(6)]
+
+
 def test_it_logs_in_by_oauth_as_well(account: Account, configured: Callable[..., None]) -> None:
     made = account.stand_in.http.post("/sandbox/oauth/clients", json={"id": "c", "secret": "s3", "user": "LILY_SVC"})
     assert made.is_success
