@@ -30,6 +30,19 @@ STATES: Mapping[str, str] = {
     "false_positive": "FALSE_POSITIVE",
 }
 
+TYPES: Mapping[str, str] = {
+    "anomaly": "ANOMALIES",
+    "custom_rule_anomaly": "CUSTOM_RULE_ANOMALIES",
+    "schema_change": "SCHEMA_CHANGES",
+    "json_schema_change": "JSON_SCHEMA_CHANGES",
+    "deleted_table": "DELETED_TABLES",
+    "dbt_error": "DBT_ERRORS",
+    "etl_error": "ETL_ERRORS",
+    "metric_anomaly": "METRIC_ANOMALIES",
+    "metric_comparison_anomaly": "METRIC_COMPARISON_ANOMALIES",
+    "performance_anomaly": "PERFORMANCE_ANOMALIES",
+}
+
 log = logs.get(__name__)
 
 
@@ -82,7 +95,7 @@ def _own_one(incident: IncidentAsset, connection: str) -> dict[str, Any]:
         "connectionQualifiedName": connection,
         "mcLabels": ["lily"],
         "mcIncidentId": incident.id,
-        "mcIncidentType": incident.type.upper(),
+        "mcIncidentType": TYPES.get(incident.type, incident.type.upper()),
         "mcIncidentSubTypes": list(incident.sub_types),
         "mcIncidentWarehouse": incident.warehouse,
         "mcAssetQualifiedNames": [table.qualified_name for table in incident.tables],

@@ -8,7 +8,10 @@ import pytest
 
 from connectors import monte_carlo
 from lily.domain.alerts import AlertDetails
+from tests.connectors.atlan_fixtures import atlan_api, catalog, catalog_name, set_up_catalog
 from tests.connectors.monte_carlo_api import Api, serve
+
+__all__ = ["atlan_api", "catalog", "catalog_name", "set_up_catalog"]
 
 
 @pytest.fixture
