@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -18,9 +19,12 @@ HAS_VALUE = ("has_tag_value", "hastagvalue")
 def parsed(condition: str) -> exp.Expr:
     """Raises Refused if it is no such condition."""
     try:
-        found = sqlglot.parse_one(f"SELECT ({canonical(tokenise(condition))})", read="databricks").expressions[0]
+        select = sqlglot.parse_one(f"SELECT ({canonical(tokenise(condition))})", read="databricks")
     except (ParseError, TokenError) as error:
         raise errors.syntax(f"'{condition[:30]}'") from error
+    found: exp.Expr = select.expressions[0]
+    if len(select.expressions) != 1 or any(value for name, value in select.args.items() if name != "expressions"):
+        raise errors.syntax(f"'{condition[:30]}'")
     _holds(found, {})
     return found
 
@@ -35,7 +39,7 @@ def keys(condition: str) -> set[str]:
     return {call.expressions[0].name for call in parsed(condition).find_all(exp.Anonymous)} if condition else set()
 
 
-def _holds(node: exp.Expr, tags: Mapping[str, str]) -> bool:
+def _holds(node: Any, tags: Mapping[str, str]) -> bool:
     if isinstance(node, exp.Paren):
         return _holds(node.this, tags)
     if isinstance(node, exp.Not):
@@ -50,5 +54,5 @@ def _holds(node: exp.Expr, tags: Mapping[str, str]) -> bool:
         if name in HAS_TAG and len(given) == 1:
             return given[0] in tags
         if name in HAS_VALUE and len(given) == 2:
-            return tags.get(given[0]) == given[1]
+            return bool(tags.get(given[0]) == given[1])
     raise errors.syntax(f"'{node.sql(dialect='databricks')[:30]}'")

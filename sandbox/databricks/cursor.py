@@ -152,7 +152,8 @@ class Cursor:
 
     def _nested(self, word: str) -> SqlType:
         start, depth = self.at, 0
-        self.is_at("<") or self._raise()
+        if not self.is_at("<"):
+            raise self.refuse()
         while True:
             if self.now.kind == END:
                 raise self.refuse()
@@ -163,9 +164,6 @@ class Cursor:
                 break
         inner = canonical(self.tokens[start : self.at]).replace(" >", ">").lower()
         return SqlType(f"{word.lower()}{inner}", word, "VARCHAR")
-
-    def _raise(self) -> None:
-        raise self.refuse()
 
     def argument(self) -> Argument:
         """A column, or a literal, of a mask or a filter."""

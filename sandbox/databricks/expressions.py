@@ -45,7 +45,7 @@ FUNCTIONS = frozenset({
     exp.Year, exp.Month, exp.Day, exp.TsOrDsToDate, exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentUser, exp.SessionUser,
     exp.Abs, exp.Round, exp.Floor, exp.Ceil, exp.Greatest, exp.Least, exp.Count, exp.CountIf, exp.Sum, exp.Min, exp.Max, exp.Avg,
     exp.AnyValue, exp.LogicalOr, exp.LogicalAnd, exp.Contains, exp.StartsWith, exp.EndsWith, exp.RowNumber, exp.Reverse,
-    exp.CurrentCatalog, exp.CurrentSchema, exp.Typeof,
+    exp.CurrentCatalog, exp.CurrentSchema,
 })  # fmt: skip
 IDENTITY = ("is_account_group_member", "session_user", "current_user", "user")
 PLAIN = {"mask": (1, 5), "make_date": (3, 3), "reverse": (1, 1), **dict.fromkeys(IDENTITY[1:], (0, 0)), IDENTITY[0]: (1, 1)}
@@ -194,7 +194,13 @@ def expand(root: exp.Expr, home: tuple[str, ...], find: FindFunction, depth: int
         target.replace(inlined(find(_path(parts, home)), call.expressions, find, depth))
     for dot in holder.find_all(exp.Dot):
         raise errors.unsupported(f"{dot.sql(dialect='databricks')[:60]}")
-    return holder.this
+    return _inside(holder)
+
+
+def _inside(holder: exp.Paren) -> exp.Expr:
+    """What it holds now: a replacement may have been of the root."""
+    found: exp.Expr = holder.this
+    return found
 
 
 def _parts(node: exp.Expr) -> list[str]:
@@ -234,7 +240,7 @@ def fill(body: exp.Expr, arguments: Mapping[str, exp.Expr]) -> exp.Expr:
         if column.table or column.name not in arguments:
             raise errors.column_missing(lexer.quote(column.name))
         column.replace(arguments[column.name].copy())
-    return holder.this
+    return _inside(holder)
 
 
 def _wrong_number(name: str, wanted: int, given: int) -> errors.Refused:
@@ -252,7 +258,7 @@ def duckdb(root: exp.Expr, reader: Reader) -> str:
         new = _translated(node, reader)
         if new is not None:
             node.replace(new)
-    return holder.this.sql(dialect="duckdb")
+    return str(_inside(holder).sql(dialect="duckdb"))
 
 
 def _translated(node: exp.Expr, reader: Reader) -> exp.Expr | None:
@@ -287,15 +293,15 @@ def _plain(node: exp.Anonymous, reader: Reader) -> exp.Expr | None:
 
 def _mask(given: list[exp.Expr]) -> exp.Expr:
     """mask(v[, upper[, lower[, digit[, other]]]]): NULL keeps the characters of that kind."""
-    signs = [exp.Literal.string("X"), exp.Literal.string("x"), exp.Literal.string("n"), exp.null()]
+    signs: list[exp.Expr] = [exp.Literal.string("X"), exp.Literal.string("x"), exp.Literal.string("n"), exp.null()]
     signs[: len(given) - 1] = given[1:]
-    found = given[0].copy()
+    found: exp.Expr = given[0].copy()
     # Private characters first, so that no sign is replaced again.
     kinds = (("[A-Z]", "\ue001"), ("[a-z]", "\ue002"), ("[0-9]", "\ue003"), ("[^A-Za-z0-9\ue001\ue002\ue003]", "\ue004"))
     for (pattern, private), sign in zip(kinds, signs, strict=True):
         if not isinstance(sign, exp.Null):
-            found = exp.func("REGEXP_REPLACE", found, exp.Literal.string(pattern), exp.Literal.string(private), exp.Literal.string("g"),
-                             dialect="duckdb")  # fmt: skip
+            given = [found, exp.Literal.string(pattern), exp.Literal.string(private), exp.Literal.string("g")]
+            found = exp.Anonymous(this="regexp_replace", expressions=given)
     for (_, private), sign in zip(kinds, signs, strict=True):
         if not isinstance(sign, exp.Null):
             found = exp.Replace(this=found, expression=exp.Literal.string(private), replacement=sign.copy())
@@ -360,11 +366,7 @@ def _to_base64(node: exp.ToBase64) -> exp.Expr:
     return exp.Anonymous(this="to_base64", expressions=[exp.Anonymous(this="encode", expressions=[node.this.copy()])])
 
 
-def _typeof(node: exp.Typeof) -> exp.Expr:
-    raise errors.unsupported("typeof")
-
-
 _SPECIAL: dict[type[exp.Expr], Callable[[Any], exp.Expr | None]] = {
     exp.SHA2: _sha2, exp.Like: _like, exp.ILike: _like, exp.RegexpExtract: _regexp_extract, exp.RegexpReplace: _regexp_replace,
-    exp.Substring: _substring, exp.SubstringIndex: _substring_index, exp.ToBase64: _to_base64, exp.Typeof: _typeof,
+    exp.Substring: _substring, exp.SubstringIndex: _substring_index, exp.ToBase64: _to_base64,
 }  # fmt: skip

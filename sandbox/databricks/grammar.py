@@ -1,6 +1,6 @@
 """From the text of a request to one statement. Anything that is not fully understood is PARSE_SYNTAX_ERROR."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from sandbox.databricks import errors
@@ -47,42 +47,49 @@ def _script(cursor: Cursor) -> Script:
 
 
 def _plain(cursor: Cursor) -> Statement:
-    if cursor.is_at("SELECT") or cursor.is_at("WITH") or cursor.is_at("VALUES") or cursor.is_at("("):
-        return Query(_one(cursor))
-    if cursor.is_at("INSERT") or cursor.is_at("UPDATE") or cursor.is_at("DELETE"):
-        return Change(_one(cursor))
-    for words in (
-        ("CREATE", "OR", "REPLACE", "POLICY"), ("CREATE", "POLICY"), ("DROP", "POLICY"), ("CREATE", "GOVERNED"),
-        ("ALTER", "GOVERNED"), ("DROP", "GOVERNED"),
-    ):  # fmt: skip
-        if cursor.is_at(*words):
-            return policy_statement(cursor)
-    if cursor.accept("CREATE"):
-        return create(cursor)
-    if cursor.accept("ALTER"):
-        return alter(cursor)
-    if cursor.accept("DROP"):
-        return drop(cursor)
-    if cursor.is_at("SET", "TAG") or cursor.is_at("UNSET", "TAG"):
-        return set_tag_on(cursor)
-    if cursor.accept("COMMENT", "ON"):
-        return comment_on(cursor)
-    if cursor.is_at("GRANT") or cursor.is_at("REVOKE"):
-        return grant(cursor)
-    if cursor.accept("SHOW"):
-        effective = cursor.accept("EFFECTIVE")
-        cursor.expect("POLICIES", "ON")
-        return ShowPolicies(cursor.one_of("CATALOG", "SCHEMA", "TABLE"), cursor.path(), effective)
-    if cursor.accept("DESCRIBE") or cursor.accept("DESC"):
-        cursor.accept("TABLE")
-        cursor.expect("EXTENDED")
-        table = cursor.path()
-        cursor.expect("AS", "JSON")
-        return Describe(table)
+    for words, read in _FORMS:
+        if cursor.is_at(*words.split()):
+            return read(cursor)
     raise cursor.refuse()
+
+
+def _show(cursor: Cursor) -> ShowPolicies:
+    cursor.expect("SHOW")
+    effective = cursor.accept("EFFECTIVE")
+    cursor.expect("POLICIES", "ON")
+    return ShowPolicies(cursor.one_of("CATALOG", "SCHEMA", "TABLE"), cursor.path(), effective)
+
+
+def _describe(cursor: Cursor) -> Describe:
+    cursor.one_of("DESCRIBE", "DESC")
+    cursor.accept("TABLE")
+    cursor.expect("EXTENDED")
+    table = cursor.path()
+    cursor.expect("AS", "JSON")
+    return Describe(table)
 
 
 def _one(cursor: Cursor) -> str:
     if any(_is_semicolon(token) for token in cursor.tokens):
         raise errors.syntax("';'")
     return cursor.rest()
+
+
+def _query(cursor: Cursor) -> Query:
+    return Query(_one(cursor))
+
+
+def _change(cursor: Cursor) -> Change:
+    return Change(_one(cursor))
+
+
+# The first words, the longer ones before those that they begin with.
+_FORMS: tuple[tuple[str, Callable[[Cursor], Statement]], ...] = (
+    ("SELECT", _query), ("WITH", _query), ("VALUES", _query), ("(", _query),
+    ("INSERT", _change), ("UPDATE", _change), ("DELETE", _change),
+    ("CREATE OR REPLACE POLICY", policy_statement), ("CREATE POLICY", policy_statement), ("DROP POLICY", policy_statement),
+    ("CREATE GOVERNED", policy_statement), ("ALTER GOVERNED", policy_statement), ("DROP GOVERNED", policy_statement),
+    ("CREATE", create), ("ALTER", alter), ("DROP", drop),
+    ("SET TAG", set_tag_on), ("UNSET TAG", set_tag_on), ("COMMENT ON", comment_on), ("GRANT", grant), ("REVOKE", grant),
+    ("SHOW", _show), ("DESCRIBE", _describe), ("DESC", _describe),
+)  # fmt: skip

@@ -39,7 +39,8 @@ def set_tag_on(cursor: Cursor) -> nodes.SetTags:
 
 
 def comment_on(cursor: Cursor) -> nodes.CommentOn:
-    """After COMMENT ON."""
+    """COMMENT ON .. IS."""
+    cursor.expect("COMMENT", "ON")
     kind = cursor.one_of("CATALOG", "SCHEMA", "TABLE", "COLUMN", "FUNCTION")
     path, column = cursor.column_path() if kind == "COLUMN" else (cursor.path(), "")
     cursor.expect("IS")
@@ -106,7 +107,8 @@ def _create_policy(cursor: Cursor, *, replace: bool) -> nodes.CreatePolicy:
         on_column = cursor.identifier()
     using = cursor.listed(cursor.identifier) if cursor.accept("USING", "COLUMNS") else []
     return nodes.CreatePolicy(
-        name, on_type, on, kind, function, tuple(to), tuple(excepted), when, tuple(matches), on_column, tuple(using), comment, replace
+        name, on_type, on, kind, function, tuple(to), tuple(excepted), when, tuple(matches), on_column, tuple(using), comment,
+        replace,
     )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ ALTERABLE = ("TABLE", "VIEW", "STREAMING TABLE", "MATERIALIZED VIEW", "SCHEMA", 
 
 
 def create(cursor: Cursor) -> Statement:
-    """After CREATE."""
+    """CREATE of a table, view, function, schema or catalog."""
+    cursor.expect("CREATE")
     replace = cursor.accept("OR", "REPLACE")
     kind = cursor.one_of("TABLE", "VIEW", "MATERIALIZED VIEW", "STREAMING TABLE", "FUNCTION", "SCHEMA", "CATALOG")
     if_missing = cursor.accept("IF", "NOT", "EXISTS")
@@ -112,7 +113,8 @@ def _pair(cursor: Cursor) -> tuple[str, str]:
 
 
 def drop(cursor: Cursor) -> nodes.Drop:
-    """After DROP."""
+    """DROP of a table, view, function, schema or catalog."""
+    cursor.expect("DROP")
     kind = cursor.one_of("TABLE", "VIEW", "MATERIALIZED VIEW", "FUNCTION", "SCHEMA", "CATALOG")
     if_there = cursor.accept("IF", "EXISTS")
     path = cursor.path()
@@ -123,7 +125,8 @@ def drop(cursor: Cursor) -> nodes.Drop:
 
 
 def alter(cursor: Cursor) -> Statement:
-    """After ALTER."""
+    """ALTER of a table, view, function, schema or catalog."""
+    cursor.expect("ALTER")
     kind = cursor.one_of(*ALTERABLE)
     path = cursor.path()
     if cursor.accept("OWNER", "TO") or cursor.accept("SET", "OWNER", "TO"):

@@ -1,4 +1,4 @@
-"""Who sees what: the rows and columns of a table as one reader gets them, in DuckDB's words. Owners and admins are no exception."""
+"""Who sees what: the rows and columns of a table as one reader gets them, in DuckDB's words. Owners and admins see no more."""
 
 import itertools
 from collections.abc import Mapping
@@ -132,11 +132,11 @@ def _column(context: Context, table: Table, column: Column) -> str:
 
 def _called(context: Context, table: Table, attached: Attached, column: Column | None, returns: SqlType) -> str:
     """The call, its function's body in its place, as a value of type `returns`."""
-    values = [exp.column(column.key)] if column else []
-    for argument in attached.arguments:
-        values.append(
-            exp.column(table.column(argument.column).key) if argument.column else expressions.expression(argument.literal)
-        )
+    values: list[exp.Expr] = [exp.column(column.key)] if column else []
+    values += [
+        exp.column(table.column(each.column).key) if each.column else expressions.expression(each.literal)
+        for each in attached.arguments
+    ]
     reader = context.reader()
     function = context.any_function(attached.function)
     key = (function.facts.id, function.body, tuple(function.parameters), reader, tuple(value.sql() for value in values), returns)

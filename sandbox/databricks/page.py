@@ -26,11 +26,11 @@ $groups
 <h2>Statements</h2>
 $statements
 <h2>What you can do</h2>
-<pre>curl BASE/sandbox/sql -d '{"sql": ["create catalog c", "create schema c.s", "create table c.s.t (email string)"]}'   # all rights
+<pre>curl BASE/sandbox/sql -d '{"sql": ["create catalog c", "create schema c.s", "create table c.s.t (email string)"]}'
 curl BASE/sandbox/sql -d '{"sql": "select * from c.s.t", "user": "ann@example.com"}'     # or "group": in the role of a group
 curl BASE/sandbox/principals -d '{"name": "lily-svc", "kind": "ServicePrincipal", "secret": "s"}'
 curl BASE/sandbox/groups -d '{"name": "support", "add": ["ann@example.com"], "add_groups": ["leads"], "assumers": ["lily-svc"]}'
-curl BASE/sandbox/warehouses -d '{"id": "abcdef0123456789", "users": ["lily-svc"]}'    # CAN USE; "state": "STOPPED", "starts_in_s": 3
+curl BASE/sandbox/warehouses -d '{"id": "abcdef0123456789", "users": ["lily-svc"]}'
 curl BASE/sandbox/statements?match=ALTER                         # who ran what, how it ended
 curl BASE/sandbox/requests                                       # how many requests, by path
 curl BASE/sandbox/dump                                           # everything, to be compared

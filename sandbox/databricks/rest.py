@@ -175,19 +175,21 @@ def _effective(call: Call) -> dict[str, Any]:
         counted = {name}
         if asked:
             counted |= directory.groups_of(f"group:{group.id}" if group else name) | {"account users"}
-        held = [
-            {
-                "privilege": privilege,
-                **({} if place == path else {"inherited_from_type": level, "inherited_from_name": dotted(place)}),
-            }
+        held = dict.fromkeys(
+            (privilege, level, place)
             for level, place, facts in levels
             for holder, given in facts.grants.items()
             if holder in counted
             for privilege in sorted(given)
-        ]
+        )
         if held:
-            found.append({"principal": name, "privileges": held})
+            privileges = [{"privilege": each[0], **_inherited(each[1], each[2], path)} for each in held]
+            found.append({"principal": name, "privileges": privileges})
     return {"privilege_assignments": found} if found else {}
+
+
+def _inherited(level: str, place: Path, path: Path) -> dict[str, str]:
+    return {} if place == path else {"inherited_from_type": level, "inherited_from_name": dotted(place)}
 
 
 def _permissions(call: Call) -> dict[str, Any]:

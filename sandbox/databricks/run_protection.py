@@ -74,7 +74,8 @@ def _resolved(context: Context, table: Table, attached: Attached, before: int) -
     """Its function with a full name, its arguments named as the table names them. `before`: parameters not in the list."""
     function = context.function(context.full(attached.function))
     if len(function.parameters) != len(attached.arguments) + before:
-        words = f"{shown(function.path)} requires {len(function.parameters)} parameters, given are {len(attached.arguments) + before}."
+        given = len(attached.arguments) + before
+        words = f"{shown(function.path)} requires {len(function.parameters)} parameters, given are {given}."
         raise errors.Refused("WRONG_NUM_ARGS.WITHOUT_SUGGESTION", "42605", words)
     names = [argument.column.lower() for argument in attached.arguments if argument.column]
     if len(set(names)) != len(names):

@@ -24,9 +24,13 @@ Work = Callable[[], Awaitable[tuple[int, Any]]]
 
 
 class Request:
-    """One HTTP request, read whole. `parts` of the path are without percent signs, each after it was split off."""
+    """One HTTP request, read whole, and where its answer goes.
 
-    def __init__(self, scope: Scope, body: bytes) -> None:
+    `parts` of the path are without percent signs, each after it was split off.
+    """
+
+    def __init__(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        self.receive, self.send = receive, send
         self.method = str(scope["method"])
         raw = scope.get("raw_path") or str(scope["path"]).encode()
         self.path = raw.decode("latin-1").partition("?")[0]
@@ -68,12 +72,12 @@ class Server:
         if body is None:
             await asgi.answer(send, 413, {"error_code": "BAD_REQUEST", "message": f"Body larger than {BODY_BYTES_MAX} bytes"})
             return
-        request = Request(scope, body)
+        request = Request(scope, body, receive, send)
         if request.parts[0] in ("sandbox", "healthz", ""):
             await self._administer(request, send)
             return
         try:
-            await self._serve(request, receive, send)
+            await self._serve(request)
         except Bad as bad:
             self._note(request, "", bad.status)
             await asgi.answer(send, bad.status, {"error_code": bad.error_code, "message": str(bad)})
@@ -92,36 +96,34 @@ class Server:
         kind = "text/html; charset=utf-8" if isinstance(value, str) else "application/json"
         await asgi.answer(send, status, value, {"content-type": kind})
 
-    async def _serve(self, request: Request, receive: Receive, send: Send) -> None:
+    async def _serve(self, request: Request) -> None:
         parts = request.parts
         words = f"{request.method} {request.path}"
         if parts == [".well-known", "databricks-config"]:
-            await self._faulty(
-                request, "", self._take("config", words, ""), receive, send, _given(workspace.config(request.base))
-            )
+            await self._faulty(request, "", self._take("config", words, ""), _given(workspace.config(request.base)))
             return
         if parts[0] == "oidc" and parts[-1] in ("oauth-authorization-server", "openid-configuration"):
-            await self._faulty(request, "", self._take("config", words, ""), receive, send, _given(workspace.oidc(request.base)))
+            await self._faulty(request, "", self._take("config", words, ""), _given(workspace.oidc(request.base)))
             return
         if parts == ["oidc", "v1", "token"] and request.method == "POST":
 
             async def grant() -> tuple[int, Any]:
                 return workspace.token(self.world, request.headers.get("authorization", ""), request.body)
 
-            await self._faulty(request, "", self._take("token", words, ""), receive, send, grant)
+            await self._faulty(request, "", self._take("token", words, ""), grant)
             return
         token = workspace.bearer(self.world, request.headers.get("authorization", ""))
         identity = self.world.directory.identity(token, self.world.settings.membership_lag_s)
         if parts[:4] == ["api", "2.0", "sql", "statements"]:
-            await self._statement(request, identity, receive, send)
+            await self._statement(request, identity)
             return
         fault = self._take("rest", words, identity.name)
-        await self._faulty(request, identity.name, fault, receive, send, lambda: self._rest(request, identity, token))
+        await self._faulty(request, identity.name, fault, lambda: self._rest(request, identity, token))
 
     def _take(self, on: str, text: str, user: str) -> Fault | None:
         return self.faults.take(on, text, user)
 
-    async def _statement(self, request: Request, identity: Identity, receive: Receive, send: Send) -> None:
+    async def _statement(self, request: Request, identity: Identity) -> None:
         rest_of, asked = request.parts[4:], request.json()
         name = identity.name
         if not rest_of and request.method == "POST":
@@ -134,7 +136,7 @@ class Server:
                     raise as_rest(refused) from refused
                 return 200, await self.service.outcome(statement, asked)
 
-            await self._faulty(request, name, fault, receive, send, work, delayed=True)
+            await self._faulty(request, name, fault, work, delayed=True)
             return
 
         async def look() -> tuple[int, Any]:
@@ -148,7 +150,7 @@ class Server:
                 return 200, statement.answer()
             raise Bad(404, "ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {request.path}'")
 
-        await self._faulty(request, name, self._take("poll", f"{request.method} {request.path}", name), receive, send, look)
+        await self._faulty(request, name, self._take("poll", f"{request.method} {request.path}", name), look)
 
     async def _rest(self, request: Request, identity: Identity, token: Token) -> tuple[int, Any]:
         parts = request.parts
@@ -170,51 +172,49 @@ class Server:
 
     # Faults
 
-    async def _faulty(
-        self, request: Request, user: str, fault: Fault | None, receive: Receive, send: Send, work: Work, *, delayed: bool = False
-    ) -> None:
+    async def _faulty(self, request: Request, user: str, fault: Fault | None, work: Work, *, delayed: bool = False) -> None:
         """Answer with what `work` gives, disturbed by `fault`. `delayed`: the work itself waits for the fault's delay."""
         if fault is None:
-            await self._answer(request, user, send, await work())
+            await self._answer(request, user, await work())
             return
         if not delayed or fault.kind in ("status", "drop_before"):
             await asyncio.sleep(fault.delay_s)
         if fault.kind == "drop_before":
             self._note(request, user, 0)
-            await asgi.drop(send)
+            await asgi.drop(request.send)
         elif fault.kind == "hang":
             self._note(request, user, 0)
-            await self._hang(receive, send)
+            await self._hang(request)
         elif fault.kind == "status":
             headers = {} if fault.retry_after_s is None else {"retry-after": f"{fault.retry_after_s:g}"}
             code = fault.error_code or {429: "REQUEST_LIMIT_EXCEEDED", 503: "TEMPORARILY_UNAVAILABLE"}.get(
                 fault.status, "INTERNAL_ERROR"
             )
             self._note(request, user, fault.status)
-            await asgi.answer(send, fault.status, {"error_code": code, "message": fault.message}, headers)
+            await asgi.answer(request.send, fault.status, {"error_code": code, "message": fault.message}, headers)
         elif fault.kind == "malformed":
             self._note(request, user, 200)
-            await asgi.answer(send, 200, HALF)
+            await asgi.answer(request.send, 200, HALF)
         else:
             answer = await work()
             if fault.kind in ("drop_after", "hang_after"):
                 self._note(request, user, 0)
-                await (asgi.drop(send) if fault.kind == "drop_after" else self._hang(receive, send))
+                await (asgi.drop(request.send) if fault.kind == "drop_after" else self._hang(request))
             else:
-                await self._answer(request, user, send, answer)
+                await self._answer(request, user, answer)
 
-    async def _answer(self, request: Request, user: str, send: Send, answer: tuple[int, Any]) -> None:
+    async def _answer(self, request: Request, user: str, answer: tuple[int, Any]) -> None:
         self._note(request, user, answer[0])
-        await asgi.answer(send, *answer)
+        await asgi.answer(request.send, *answer)
 
-    async def _hang(self, receive: Receive, send: Send) -> None:
-        waits = [asyncio.ensure_future(self._cleared.wait()), asyncio.ensure_future(asgi.disconnected(receive))]
+    async def _hang(self, request: Request) -> None:
+        waits = [asyncio.ensure_future(self._cleared.wait()), asyncio.ensure_future(asgi.disconnected(request.receive))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-        await asgi.drop(send)
+        await asgi.drop(request.send)
 
 
 def _given(value: dict[str, Any]) -> Work:
