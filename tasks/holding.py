@@ -1,18 +1,15 @@
 """Weakenings: which wait for a person, which are on today's account, and which the world is told of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from connectors import eventbridge
-from lily.domain import envelope
-from lily.domain.brake import Protection, Weakening
-from lily.domain.inventory import TableId
+from lily.domain.brake import Weakening
 from lily.domain.plan import diff
 from lily.records import held, table_states
 from lily.records.held import HeldPlan
-from lily.records.table_states import TableState
 from lily.runtime import clock, logs
-from lily.runtime.settings import TargetSettings, settings
-from tasks import planning
+from lily.runtime.settings import TargetSettings
+from tasks import planning, warning
+from tasks.findings import Round
 from tasks.planning import Picture
 
 log = logs.get(__name__)
@@ -34,34 +31,20 @@ def weigh(config: TargetSettings, picture: Picture) -> None:
             log.warning("plan.held", plan=plan.id, places=len(plan.weakenings), counted=plan.counted, enforced=plan.enforced)
     elif unasked := {one.site for one in verdict.weakenings} - {one.site for one in _agreed(picture)}:
         held.spend(config.name, frozenset(unasked), clock.now())
+    warning.foresee(config, _not_held(picture))
     _supersede(config, picture)
 
 
-def tell(config: TargetSettings, picture: Picture) -> None:
+def tell(config: TargetSettings, done: Round) -> None:
     """After it ran and was written down: close what was confirmed and is done, and tell the world of each weakening."""
+    picture = done.picture
     for plan in picture.confirmed:
-        if not any(_still_has(one, table_states.load(config.name, plan.tables)) for one in plan.weakenings):
+        states = table_states.load(config.name, plan.tables)
+        if not any(warning.still_has(one, states.get(one.site.table)) for one in plan.weakenings):
             held.settle(plan, "done")
-    lost = [one for one in picture.verdict.weakenings if one.site not in picture.verdict.held]
-    if lost:
-        now = clock.now()
-        messages = [envelope.of_weakening(config.name, one, f"{now:%Y%m%dT%H%M}", now) for one in lost]
-        entries = [envelope.entry(message, settings().detail_bytes_max, settings().public_url) for message in messages]
-        outcomes = eventbridge.put(entries)
-        if failed := [outcome for outcome in outcomes if outcome is not None]:
-            log.error("weakening.not_told", count=len(failed), reason=failed[0].reason)
-
-
-def _still_has(one: Weakening, states: Mapping[TableId, TableState]) -> bool:
-    """Whether a place still has the protection that it was to lose."""
-    state = states.get(one.site.table)
-    if state is None:
-        return False
-    expected = state.expected
-    name = expected.rows if one.site.column is None else expected.masks.get(one.site.column)
-    columns = expected.row_columns if one.site.column is None else ()
-    spec = next((thing.spec for thing in expected.objects if thing.name == name), None)
-    return name is not None and Protection(spec, columns).fingerprint == one.before
+    lost = {one: _is_lost(one, done) for one in _not_held(picture)}
+    warning.tell(config, [one for one, is_lost in lost.items() if is_lost])
+    warning.take_back(config, [one for one, is_lost in lost.items() if not is_lost])
 
 
 def _held(config: TargetSettings, picture: Picture) -> HeldPlan:
@@ -90,6 +73,22 @@ def _supersede(config: TargetSettings, picture: Picture) -> None:
     for plan in held.find(config.name, "pending", 100, None).items:
         if plan.fingerprint != picture.verdict.fingerprint and picture.actual.tables.keys() >= set(plan.tables):
             held.settle(plan, "superseded")
+
+
+def _is_lost(one: Weakening, done: Round) -> bool:
+    """Whether it came about, by what the table carries now; if that is not known, it did."""
+    site, actual = one.site, done.picture.actual.tables.get(one.site.table)
+    seen, before = done.observed.get(site.table), actual.attached.get(site) if actual else None
+    if seen is None or before is None:
+        return True
+    now = (seen.rows, seen.row_columns) if site.column is None else (seen.masks.get(site.column), ())
+    known = done.picture.actual.objects.get(before.name)
+    body = known.body if known else None
+    return now != (before.name, before.columns) or body is None or seen.bodies.get(before.name, body) != body
+
+
+def _not_held(picture: Picture) -> Iterable[Weakening]:
+    return (one for one in picture.verdict.weakenings if one.site not in picture.verdict.held)
 
 
 def _agreed(picture: Picture) -> Iterable[Weakening]:

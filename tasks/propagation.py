@@ -20,13 +20,13 @@ from lily.domain.plan import TablePlan
 from lily.domain.proofs import Expected
 from lily.domain.steps import ChangeMask, ChangeRowPolicy, CreateMask, CreateRowPolicy, SetTags, TagEntry, UnsetTags
 from lily.domain.targets import Mode
-from lily.records import asked, looks, rules, target_states
+from lily.records import asked, looks, notices, rules, target_states
 from lily.records.asked import Asked
 from lily.records.looks import Look
 from lily.runtime import clock, lanes, logs, metrics
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import TargetSettings, settings
-from tasks import applying, doors, holding, outcomes, planning, scope
+from tasks import applying, doors, holding, outcomes, planning, scope, warning
 from tasks.applying import Applied, Hands
 from tasks.base import kind_of, reason_of
 from tasks.celery import celery
@@ -90,6 +90,8 @@ def _work_on(config: TargetSettings, batch: lanes.Batch) -> None:
     members = [member.lstrip("!") for member in batch.members]
     requests = asked.load([member for member in members if member.startswith("q:")])
     wished = looks.load([member for member in members if member.startswith("t:")])
+    if untold := notices.load([member for member in members if member.startswith("w:")]):
+        warning.tell_due(config, untold)
     if not requests and not wished:
         return
     mode = target_states.mode(config.name)
@@ -169,7 +171,7 @@ def propagate(config: TargetSettings, asked_for: Scope, still_ours: Callable[[],
         log.info("propagation.planned_anew")
         done = _round(config, planning.make(config, asked_for.tables), still_ours, done.applied)
     outcomes.settle(config, asked_for, done)
-    holding.tell(config, done.picture)
+    holding.tell(config, done)
 
 
 def _round(config: TargetSettings, picture: Picture, still_ours: Callable[[], None], before: Applied | None) -> Round:

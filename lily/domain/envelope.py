@@ -102,10 +102,10 @@ def of_incident(incident: Incident, occurrence: str, effect: Effect, time: datet
     )
 
 
-def of_weakening(target: str, one: Weakening, plan: str, time: datetime) -> Message:
-    """The message that a place lost protection. `plan` tells one time from another; a repetition has the same id."""
+def of_weakening(target: str, one: Weakening, time: datetime) -> Message:
+    """The message that a place lost protection. `time`, when that was decided, tells one loss from another of the same kind."""
     place = one.site.table
-    told = [target, place.database, place.schema, place.name, one.site.column, one.before, one.after, plan]
+    told = [target, place.database, place.schema, place.name, one.site.column, one.before, one.after, time.isoformat()]
     return Message(
         id=hashlib.sha256(json.dumps(told).encode()).hexdigest(),
         type=WEAKENED,

@@ -19,12 +19,7 @@
 | version of a rule | `R#<rule>` | `V#<number>` | |
 | request of a rule to a target | `R#<rule>` | `Q#<target>` | gs2 until it is done |
 | propagation of a rule at a table | `R#<rule>` | `P#<target>#<table>` | |
-| annotations of a table | `T#<target>#<table>` | `N` | |
-| look at a table | `T#<target>#<table>` | `L` | gs2 while it is asked for |
-| tables with a classification; annotated ones | `K#<target>#<class>`; `N#<target>` | `<table>` | |
-| table as last proven | `S#<target>` | `<table>` | |
-| table of the inventory; holders of a role | `V#<target>`; `VH#<target>` | `<table>`; `<kind>#<name>` | |
-| drift | `D#<target>` | `<table>#<kind>#<column>` | gs1 |
+| loss of protection that is to be told | `W#<target>#<digest>` | `W` | gs2 until it was told |
 | held plan; the account of the day | `HELD`; `SPENT#<target>` | `<target>#<plan>`; `<ms>#<random>` | |
 | target as it is run | `TARGETS` | `<target>` | |
 | audit entry, and the last one | `AUDIT` | `<sequence>`, `~` | |

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -105,12 +105,12 @@ def test_each_type_has_a_schema_and_each_schema_a_type() -> None:
 def test_a_loss_of_protection_fits_its_schema(column: str | None, reader: Reader | None, why: Why) -> None:
     lost = Weakening(Site(TableId("D", "S", 'T".x'), column), why, "before", "", reader)
 
-    made = detail(of_weakening("snow", lost, "20261127", NOON))
+    made = detail(of_weakening("snow", lost, NOON))
 
     assert (made["type"], made["data"]["column"], made["data"]["why"]) == (WEAKENED, column, why.value)
     check(made)
-    assert made["id"] == detail(of_weakening("snow", lost, "20261127", NOON))["id"]
-    assert made["id"] != detail(of_weakening("snow", lost, "20261128", NOON))["id"]
+    assert made["id"] == detail(of_weakening("snow", lost, NOON))["id"]
+    assert made["id"] != detail(of_weakening("snow", lost, NOON + timedelta(seconds=1)))["id"]
 
 
 def test_the_schema_refuses_what_does_not_fit() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from connectors import registry
@@ -18,11 +19,12 @@ from lily.records import annotations, asked, audit, held, inventory, looks, prop
 from lily.records.audit import Facts
 from lily.records.propagations import Record
 from lily.records.security_forms import table_key
-from lily.runtime import clock, lanes
+from lily.runtime import aws, clock, lanes
 from lily.runtime.errors import Transient
 from tasks import doors, propagation, reconcile, scope
 from tasks.sweep import sweep
 from tests.domain.security import a_rule, a_table
+from tests.servers import free_port, running, sandbox
 from tests.tasks import toy
 from tests.tasks.conftest import Lily
 
@@ -388,6 +390,107 @@ def test_small_weakenings_add_up_and_the_world_is_told_of_each(house: toy.House,
     assert held.find("toy", "pending", 10, None).items
     told = [message for message in lily.messages() if message["type"] == "lily.protection.weakened"]
     assert {message["data"]["table"] for message in told} == {table.id.name for table in bare}
+
+
+def weakened(lily: Lily) -> list[dict[str, Any]]:
+    return [message for message in lily.messages() if message["type"] == "lily.protection.weakened"]
+
+
+def settled(*tables: Table) -> None:
+    """All of them masked for the sake of r1."""
+    toy.settle("lily", *tables)
+    for table in tables:
+        annotate(table, "email", "c")
+
+
+def test_many_small_losses_are_held_once_they_are_many(house: toy.House, lily: Lily) -> None:
+    tables = [a_table(f"t{number:03d}", email="text") for number in range(60)]
+    settled(*tables)
+    create()
+    assert set(states().values()) == {State.ENFORCED}
+    lily.messages()
+    for table in tables:
+        annotate(table, "email")
+        look(table)
+
+    bare = [table for table in tables if not toy.carried(table.id)]
+    assert len(bare) == 12  # a fifth
+    assert sorted(message["data"]["table"] for message in weakened(lily)) == sorted(table.id.name for table in bare)
+
+
+def test_a_wider_exemption_waits_and_a_grown_set_asks_again(house: toy.House, lily: Lily) -> None:
+    tables = many()
+    settled(*tables)
+    rule = create(exempt=[{"role": "A"}])
+    lily.messages()
+    rule = change(rule, exempt=[{"role": "A"}, {"role": "B"}])
+    (plan,) = held.find("toy", "pending", 10, None).items
+    assert (len(plan.weakenings), set(states().values()), weakened(lily)) == (20, {State.HELD}, [])
+
+    change(rule, exempt=[{"role": "A"}, {"role": "B"}, {"role": "C"}])
+
+    (grown,) = held.find("toy", "pending", 10, None).items
+    assert grown.fingerprint != plan.fingerprint
+    with pytest.raises(held.Decided):
+        held.decide(plan, "confirmed", Facts("boss", "plan.confirmed", plan.id), clock.now())
+    assert all(toy.carried(table.id) for table in tables)
+    held.decide(grown, "confirmed", Facts("boss", "plan.confirmed", grown.id), clock.now())
+    look(*tables)
+    assert set(states().values()) == {State.ENFORCED}
+    assert sorted(message["data"]["table"] for message in weakened(lily)) == sorted(table.id.name for table in tables)
+
+
+def test_a_loss_is_told_although_the_worker_died_after_it(house: toy.House, lily: Lily) -> None:
+    annotate(CUSTOMERS, "email", "c")
+    rule = create()
+    lily.messages()
+    house.dies_after = len(house.ran) + 1
+    with pytest.raises(toy.Killed):
+        delete(rule)
+    assert (toy.carried(CUSTOMERS.id), weakened(lily)) == ({}, [])
+
+    house.dies_after = None
+    sweep_later()
+    sweep_later()
+
+    (told,) = weakened(lily)
+    assert (told["data"]["column"], told["data"]["why"]) == ("email", "removed")
+    sweep_later(4)
+    assert weakened(lily) == []
+
+
+def test_a_loss_that_did_not_come_about_is_not_told(house: toy.House, lily: Lily) -> None:
+    annotate(CUSTOMERS, "email", "c")
+    rule = create()
+    lily.messages()
+    toy.refuse("DetachMasks")
+    delete(rule)
+    sweep_later()
+
+    assert toy.carried(CUSTOMERS.id)
+    assert weakened(lily) == []
+
+
+def test_a_loss_is_told_once_the_bus_is_back(house: toy.House, lily: Lily, configured: Callable[..., None], aws_url: str) -> None:
+    annotate(CUSTOMERS, "email", "c")
+    rule = create()
+    lily.messages()
+    port = free_port()
+    behind = aws_url.rpartition(":")[2]
+    with running(sandbox("aws_faults", "--port", str(port), "--behind", behind), port, path="/sandbox/faults"):
+        away = {"kind": "error", "status": 500, "code": "InternalFailure", "operation": "PutEvents", "count": None}
+        assert httpx.post(f"http://127.0.0.1:{port}/sandbox/faults", json=away).is_success
+        configured(LILY_AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
+        aws.forget()
+        delete(rule)
+        configured(LILY_AWS_ENDPOINT_URL=aws_url)
+        aws.forget()
+    assert toy.carried(CUSTOMERS.id) == {}
+    assert weakened(lily) == []
+
+    sweep_later()
+
+    assert [told["data"]["column"] for told in weakened(lily)] == ["email"]
 
 
 def test_strengthening_is_never_held(house: toy.House) -> None:
