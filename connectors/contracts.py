@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from lily.domain.actual import Actual
 from lily.domain.alerts import AlertDetails
 from lily.domain.assets import Asset, ConnectionMap, Found, TableRef, Unresolved
-from lily.domain.catalog import AssetState, AssetWrite, Downstream, IncidentAsset, Priority, TaggedPage
+from lily.domain.catalog import AssetState, AssetWrite, Downstream, Hint, IncidentAsset, Priority, TaggedPage
 from lily.domain.incidents import Change
 from lily.domain.inventory import Table, TableId
 from lily.domain.proofs import Behaviour, Expected, ExpectedObject, Observed, Seen
@@ -38,6 +38,9 @@ class Source(Protocol):
 
     def check_shape(self, body: Mapping[str, Any]) -> None:
         """The documented types of known fields. Unknown fields are fine. Raises BodyRejected."""
+
+    def is_greeting(self, raw: bytes) -> bool:
+        """Whether this is exactly the test that the vendor sends without any proof: answered with 204, and not stored."""
 
     def is_signature_shaped(self, signature: str | None) -> bool:
         """Whether the header could be a signature at all: cheap, before any hashing."""
@@ -153,11 +156,14 @@ class Target(Protocol):
 
 
 class Catalog(Protocol):
-    """Where people look at tables. Every method talks to it, within one deadline, and draws on a budget that all processes share.
+    """Where people look at tables. Methods but `hints` talk to it, within one deadline, and draw on a budget that all share.
 
     `instance` names the settings (LILY_CATALOG_<NAME>_*). Safe from several threads at once. All raise Transient (slow, away,
     over budget, index behind) and Permanent (refused), nothing else. Everything is safe to repeat.
     """
+
+    def hints(self, body: Mapping[str, Any]) -> Sequence[Hint]:
+        """What a delivery of this catalog's source says has happened to which asset. Pure; anything unknown is no hint."""
 
     def connections(self, instance: str) -> list[Found]:
         """All connections of warehouses that the token may see; `asset.name` is what people call each."""

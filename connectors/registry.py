@@ -11,12 +11,13 @@ from lily.runtime.settings import TargetSettings, settings
 if TYPE_CHECKING:
     from connectors import atlan, monte_carlo, snowflake
 
-    _promises: tuple[Source, ...] = (monte_carlo,)  # the type checker holds each module to the protocol
+    _promises: tuple[Source, ...] = (monte_carlo, atlan)  # the type checker holds each module to the protocol
     _promised: tuple[Target, ...] = (snowflake,)
     _catalogs: tuple[Catalog, ...] = (atlan,)
 
 SOURCES = {
     "monte-carlo": "connectors.monte_carlo",
+    "atlan": "connectors.atlan",
 }
 
 

@@ -74,6 +74,8 @@ def webhook(blp: Blueprint, config: SourceSettings, source: Source) -> Callable[
     def receive() -> Response:
         signature = request.headers.get(source.signature_header)
         raw = bodies.read(request)
+        if signature is None and source.is_greeting(raw):
+            return Response(status=204)
         signed = signature is not None or not config.unsigned
         if signed and not source.is_signature_shaped(signature):
             raise _refusal(config, "the signature is missing or no signature at all")

@@ -1,4 +1,4 @@
-"""Atlan as a catalog and as a source: this module keeps the promises of `connectors.contracts.Catalog`.
+"""Atlan as a catalog and as a source: this module keeps the promises of both in `connectors.contracts`.
 
 Importing it loads no client: that is done by the first call.
 """
@@ -6,11 +6,66 @@ Importing it loads no client: that is done by the first call.
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from connectors.atlan.webhook import (
+    account,
+    check_shape,
+    hints,
+    incident,
+    is_greeting,
+    is_signature_shaped,
+    normalise,
+    signature_header,
+    verify,
+)
+from lily.domain.alerts import AlertDetails
 from lily.domain.assets import Asset, ConnectionMap, Found, TableRef, Unresolved
 from lily.domain.catalog import AssetState, AssetWrite, Downstream, IncidentAsset, Priority, TaggedPage
 
 if TYPE_CHECKING:
     from lily.runtime.errors import Permanent, Transient
+
+__all__ = [
+    "account",
+    "check_shape",
+    "connections",
+    "documentation",
+    "downstream",
+    "fetch_details",
+    "hints",
+    "incident",
+    "is_greeting",
+    "is_signature_shaped",
+    "normalise",
+    "read_guid",
+    "read_many",
+    "resolve",
+    "signature_header",
+    "tag_ids",
+    "tag_names",
+    "tagged",
+    "verify",
+    "warm",
+    "write_many",
+]
+
+documentation = """\
+Make a webhook in [Atlan](https://docs.atlan.com) that points here, for the events create, delete, add tags and delete tags, and \
+set the secret that Atlan shows once. Atlan sends that secret itself in the header `x-atlan-signing-secret`: it proves the \
+sender, not the body, so an event is only a reason to read the asset. The button "Validate" sends a fixed text without the \
+secret; that is answered with 204 and not stored.\
+"""
+
+
+def fetch_details(instance: str, alert_ids: Sequence[str]) -> dict[str, AlertDetails]:  # noqa: ARG001 - as promised
+    """Atlan sends no alerts."""
+    return {}
+
+
+def warm(instance: str) -> None:
+    """Load the API's client, and its connections' pool with the certificates; `instance` is a source or a catalog."""
+    from connectors.atlan import client
+
+    client.warm(instance)
 
 
 def connections(instance: str) -> list[Found]:

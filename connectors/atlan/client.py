@@ -68,10 +68,11 @@ def post(call: Call, path: str, body: Any, *, about: str = "") -> Any:
     )
 
 
-def warm(instance: str) -> None:
-    """Make what the first call would wait for. Connects to nothing."""
-    if api := settings().catalogs.get(instance):
-        outgoing.warm(api.url)
+def warm(name: str) -> None:
+    """Make what the first call to a catalog of that name, or with a source of that name, would wait for. Connects to nothing."""
+    for api in settings().catalogs.values():
+        if name in (api.name, api.source):
+            outgoing.warm(api.url)
 
 
 def _answer(call: Call, where: str, send: Callable[[dict[str, str], float], Any]) -> Any:
