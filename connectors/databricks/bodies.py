@@ -1,0 +1,158 @@
+"""Bodies of functions: what each reader sees, in Databricks SQL, and the mark by which a body is known again.
+
+A mask is a function of V, a row filter one of A0, A1 ... A body begins with a branch that is never taken and holds, as a
+literal, the body's name (naming.body_hash) and a digest over that name and all other tokens. So the text that is read back
+proves which body is in force and that nobody has edited it. White space and the case of key words, which the service may
+change, do not count. Every branch is cast to the type of the column, as an argument and a result that differ are cast by the
+service, and where that fails silently, to NULL.
+
+NULL-safe: a group that there is not has no members, and what is not known (NULL) leads to stricter branches.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from connectors.databricks.quoting import literal
+from lily.domain.branches import Condition, MaskSpec, Reader
+from lily.domain.inventory import Family
+from lily.domain.masking import MaskType
+from lily.domain.rows import Argument, RowCondition, RowSpec
+from lily.domain.rules import Action, ActionKind, Literal, Operator, Principal
+
+REVISION = "databricks-1"
+MARK = re.compile(r"'lily:([0-9a-f]{32}):([0-9a-f]{32})'")
+TOKEN = re.compile(r"\s+|'(?:[^'\\]|\\.)*'|`(?:[^`]|``)*`|[A-Za-z_][A-Za-z0-9_]*|[0-9][0-9.]*(?:[eE][+-]?[0-9]+)?|.", re.DOTALL)
+COMPARED = {
+    Operator.EQUAL: "=",
+    Operator.NOT_EQUAL: "<>",
+    Operator.LESS: "<",
+    Operator.LESS_OR_EQUAL: "<=",
+    Operator.GREATER: ">",
+    Operator.GREATER_OR_EQUAL: ">=",
+}
+
+
+def mask(spec: MaskSpec, body: str, salt: str) -> str:
+    """The body of a masking function over V. `salt` is the text that its hashes are made with."""
+    *earlier, last = spec.branches
+    cases = [f"WHEN {_all(branch.conditions)} THEN {_shown(branch.action, spec.type, salt)}" for branch in earlier]
+    null = f"CAST(NULL AS {spec.type.signature})"
+    return _marked(f"THEN {null} {' '.join([*cases, ''])}ELSE {_shown(last.action, spec.type, salt)} END", body)
+
+
+def rows(spec: RowSpec, body: str) -> str:
+    """The body of a function that tells whether a row shows, over A0, A1 ..."""
+    conditions = " AND ".join(f"({_condition(one, spec.arguments[one.argument])})" for one in spec.conditions)
+    return _marked(f"THEN FALSE ELSE {conditions} END", body)
+
+
+def body_of(text: str) -> str | None:
+    """The name of the body that `text`, read back from the service, proves; None if it has none or was edited."""
+    marks = MARK.findall(text)
+    if len(marks) != 1:
+        return None
+    body, told = marks[0]
+    return body if _digest(body, text) == told else None
+
+
+def evaluated(text: str, reader: Reader) -> str:
+    """A body with each question for a group answered as for `reader`. Raises ValueError if one cannot be read."""
+    held = {literal(principal.name) for principal in reader}
+    tokens = TOKEN.findall(text)
+    parts: list[str] = []
+    at = 0
+    while at < len(tokens):
+        if tokens[at].lower() != "is_account_group_member":
+            parts.append(tokens[at])
+            at += 1
+            continue
+        places = [place for place in range(at + 1, len(tokens)) if not tokens[place].isspace()][:3]
+        bracket, name, end = (tokens[place] for place in places)
+        if (bracket, name[0], end) != ("(", "'", ")"):
+            raise ValueError("a question for a group that is no plain text")
+        parts.append("TRUE" if name in held else "FALSE")
+        at = places[-1] + 1
+    return "".join(parts)
+
+
+def asks(principal: Principal) -> str:
+    """Whether the reader is in a group."""
+    return f"is_account_group_member({literal(principal.name)})"
+
+
+def _marked(rest: str, body: str) -> str:
+    digest = _digest(body, f"CASE WHEN 'lily:{body}:{'0' * 32}' IS NULL {rest}")
+    return f"CASE WHEN 'lily:{body}:{digest}' IS NULL {rest}"
+
+
+def _digest(body: str, text: str) -> str:
+    """32 hex digits over the body's name and all tokens but the mark."""
+    return hashlib.sha256("\n".join([body, *_tokens(text)]).encode()).hexdigest()[:32]
+
+
+def _tokens(text: str) -> Iterator[str]:
+    for token in TOKEN.findall(text):
+        if token.isspace() or MARK.fullmatch(token):
+            continue
+        yield token if token[0] in "'`" else token.upper()
+
+
+def _all(conditions: tuple[Condition, ...]) -> str:
+    return " AND ".join(f"({_any(condition)})" for condition in conditions)
+
+
+def _any(condition: Condition) -> str:
+    return " OR ".join(asks(principal) for principal in sorted(condition))
+
+
+def _shown(action: Action | None, of: MaskType, salt: str) -> str:
+    return "V" if action is None else f"CAST({_masked(action, of, salt)} AS {of.signature})"
+
+
+def _masked(action: Action, of: MaskType, salt: str) -> str:
+    if action.kind is ActionKind.REDACT:
+        return f"CASE WHEN V IS NULL THEN NULL ELSE {'0' if of.family is not Family.TEXT else literal(action.text)} END"
+    if action.kind is ActionKind.HASH:
+        return f"left(sha2(concat({literal(salt)}, V), 256), {of.fit})"
+    if action.kind is ActionKind.PARTIAL:
+        return _partial(action.keep_first, action.keep_last)
+    if action.kind is ActionKind.EMAIL_DOMAIN:
+        after = "instr(reverse(V), '@')"  # characters from the last @ to the end, the @ included
+        return f"CASE WHEN {after} IN (0, length(V)) THEN '*' ELSE concat('*@', right(V, {after} - 1)) END"
+    if action.kind is ActionKind.DATE_TRUNCATE:
+        return f"date_trunc('{action.unit.upper()}', V)"
+    return "NULL"
+
+
+def _partial(first: int, last: int) -> str:
+    shown = first + last
+    kept = [f"left(V, {first})"] if first else []
+    end = [f"right(V, {last})"] if last else []
+    parts = ", ".join([*kept, f"repeat('*', length(V) - {shown})", *end])
+    return f"CASE WHEN length(V) < {2 * shown} THEN repeat('*', length(V)) ELSE concat({parts}) END"
+
+
+def _condition(one: RowCondition, of: Argument) -> str:
+    compared = _compared(one, of)
+    return f"{_any(one.exempt)} OR {compared}" if one.exempt else compared
+
+
+def _compared(one: RowCondition, of: Argument) -> str:
+    name, values = f"A{one.argument}", [value_text(value, of) for value in one.values]
+    if one.operator is Operator.IS_NULL:
+        return f"{name} IS NULL"
+    if one.operator is Operator.IS_NOT_NULL:
+        return f"{name} IS NOT NULL"
+    if one.operator in {Operator.IN, Operator.NOT_IN}:
+        return f"{name} {'NOT IN' if one.operator is Operator.NOT_IN else 'IN'} ({', '.join(values)})"
+    return f"{name} {COMPARED[one.operator]} {values[0]}"
+
+
+def value_text(value: Literal, of: Argument) -> str:
+    """A value that is compared with a column of a type."""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | float):
+        return repr(value)
+    return f"CAST({literal(value)} AS {of.signature})" if of.family in {Family.DATE, Family.TIMESTAMP} else literal(value)
