@@ -166,6 +166,8 @@ class GovernedTag:
     description: str = ""
     assigners: set[str] = field(default_factory=set)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created_at: int = field(default_factory=now_ms)
+    updated_at: int = field(default_factory=now_ms)
 
 
 @dataclass(slots=True)

@@ -52,11 +52,11 @@ def _path(text: str, parts: int, kind: str) -> Path:
 def paged(call: Call, name: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A part of a list, and the token for the next."""
     wanted = call.query.get("max_results", "0")
-    start = call.query.get("page_token") or "p0"
+    start = call.query.get("page_token") or "p1"
     if not wanted.isdigit() or not start[1:].isdigit():
         raise Bad(400, "INVALID_PARAMETER_VALUE", "max_results or page_token is not valid")
-    size, at = min(int(wanted) or PAGE_MOST, PAGE_MOST), int(start[1:])
-    more = {"next_page_token": f"p{at + size}"} if at + size < len(items) else {}
+    size, at = min(int(wanted) or PAGE_MOST, PAGE_MOST), max(int(start[1:]) - 1, 0)
+    more = {"next_page_token": f"p{at + size + 1}"} if at + size < len(items) else {}
     return {name: list(items[at : at + size]), **more} if items else {}
 
 
@@ -177,7 +177,7 @@ def _effective(call: Call) -> dict[str, Any]:
             counted |= directory.groups_of(f"group:{group.id}" if group else name) | {"account users"}
         held = dict.fromkeys(
             (privilege, level, place)
-            for level, place, facts in levels
+            for level, place, facts in reversed(levels)
             for holder, given in facts.grants.items()
             if holder in counted
             for privilege in sorted(given)
@@ -257,9 +257,13 @@ def _set_tag(call: Call, kind: str, path: Path, column: str, key: str) -> None:
 
 
 def _assignment(entity_type: str, name: str, key: str, value: str, facts: Facts) -> dict[str, Any]:
-    at = datetime.fromtimestamp(facts.updated_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = _time(facts.updated_at)
     named = {"entity_type": entity_type, "entity_name": name, "tag_key": key, "tag_value": value}
     return {**named, "update_time": at, "updated_by": facts.updated_by}
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def tag_policies(call: Call) -> dict[str, Any]:
@@ -287,7 +291,13 @@ def tag_policies(call: Call) -> dict[str, Any]:
 
 def _governed(found: GovernedTag) -> dict[str, Any]:
     described = {"description": found.description} if found.description else {}
-    return {"id": found.id, "tag_key": found.key, **described, "values": [{"name": value} for value in found.values]}
+    told: dict[str, Any] = {
+        "id": found.id,
+        "tag_key": found.key,
+        **described,
+        "values": [{"name": value} for value in found.values],
+    }
+    return {**told, "create_time": _time(found.created_at), "update_time": _time(found.updated_at)}
 
 
 # Policies

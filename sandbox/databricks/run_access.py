@@ -3,7 +3,7 @@
 import re
 
 from sandbox.databricks import errors, nodes
-from sandbox.databricks.catalog import Facts, GovernedTag, Path, Table, dotted
+from sandbox.databricks.catalog import Facts, GovernedTag, Path, Table, dotted, now_ms
 from sandbox.databricks.context import Context
 from sandbox.databricks.directory import EVERYONE
 from sandbox.databricks.results import Result
@@ -76,7 +76,7 @@ def set_governed_tag(context: Context, node: nodes.SetGovernedTag) -> Result:
     if node.action == "DROP":
         governed.pop(node.key, None)
     elif there is not None:
-        there.values = node.values
+        there.values, there.updated_at = node.values, now_ms()
     return DONE
 
 

@@ -234,3 +234,85 @@ def refusal(cursor: Any, sql: str, *parameters: Any) -> tuple[int, str]:
     with pytest.raises(snowflake.connector.Error) as caught:
         cursor.execute(sql, *parameters)
     return caught.value.errno, str(caught.value.sqlstate)
+
+
+@dataclass(frozen=True)
+class Databricks:
+    """Databricks' stand-in: the admin door over HTTP, and the vendor's SDK."""
+
+    http: httpx.Client
+    url: str
+
+    def post(self, what: str, **value: Any) -> Any:
+        answer = self.http.post(f"/sandbox/{what}", json=value)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def sql(self, *texts: str, **how: Any) -> list[list[Any]]:
+        """The rows of the last of these statements, with all rights, or as `user`, or in the role of `group`."""
+        rows: list[list[Any]] = self.post("sql", sql=list(texts), **how)["rows"]
+        return rows
+
+    def fault(self, **spec: Any) -> None:
+        self.post("faults", **spec)
+
+    def settings(self, **changed: Any) -> None:
+        answer = self.http.patch("/sandbox/settings", json=changed)
+        assert answer.is_success, answer.text
+
+    def statements(self, match: str = "") -> list[dict[str, Any]]:
+        """The journal, oldest first."""
+        found: list[dict[str, Any]] = self.http.get("/sandbox/statements", params={"match": match}).json()
+        return found
+
+    def dump(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.http.get("/sandbox/dump").json()
+        return found
+
+    def client(self, name: str = "lily-svc", **how: Any) -> Any:
+        """The SDK, logged in as this service principal, which is made if it is missing."""
+        from databricks.sdk import WorkspaceClient
+        from databricks.sdk.core import Config
+
+        self.post("principals", name=name, kind="ServicePrincipal", secret="s3cret")
+        given = {"retry_timeout_seconds": 5, "http_timeout_seconds": 10, **how}
+        return WorkspaceClient(
+            config=Config(
+                host=self.url, client_id=name, client_secret="s3cret", auth_type="oauth-m2m", **given
+            )
+        )  # fmt: skip
+
+    def run(self, client: Any, statement: str, **how: Any) -> Any:
+        """What the statement API answers to the SDK."""
+        from sandbox.databricks_world import WAREHOUSE
+
+        given = {"wait_timeout": "30s", "warehouse_id": WAREHOUSE, **how}
+        return client.statement_execution.execute_statement(statement=statement, **given)
+
+    def refusal(self, client: Any, statement: str) -> tuple[str, str | None]:
+        """Class and SQLSTATE of the error with which this statement must fail."""
+        status = self.run(client, statement).status
+        assert status.state.value == "FAILED", (statement, status)
+        assert status.error
+        return status.error.message.partition("]")[0].lstrip("["), status.sql_state
+
+
+@pytest.fixture(scope="session")
+def databricks_process() -> Iterator[Databricks]:
+    from tests.servers import free_port, running, sandbox
+
+    port = free_port()
+    command = sandbox("databricks", "--port", str(port))
+    url = f"http://127.0.0.1:{port}"
+    with running(command, port, path="/healthz"), httpx.Client(base_url=url, timeout=20) as http:
+        yield Databricks(http, url)
+
+
+@pytest.fixture
+def databricks(databricks_process: Databricks) -> Databricks:
+    """As new, with the world of `sandbox.databricks_world` in it."""
+    from sandbox import databricks_world
+
+    databricks_process.post("reset")
+    databricks_world.make(databricks_process.url, "s3cret")
+    return databricks_process
