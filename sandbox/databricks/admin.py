@@ -49,6 +49,7 @@ class Admin:
             ("POST", "sandbox/groups"): self._group,
             ("DELETE", "sandbox/groups"): self._remove_group,
             ("POST", "sandbox/warehouses"): self._warehouse,
+            ("POST", "sandbox/governed"): self._governed,
             ("POST", "sandbox/tokens/expire"): self._expire,
             ("GET", "sandbox/dump"): lambda _body, query: (200, dump.everything(self.world, rows=query.get("rows") != "false")),
             ("POST", "sandbox/reset"): self._reset,
@@ -205,6 +206,14 @@ class Admin:
         changed = {**body, **({"users": set(body["users"])} if "users" in body else {})}
         self.world.warehouses[warehouse_id] = replace(there, **changed)
         return 201, {"id": warehouse_id}
+
+    def _governed(self, body: Any, _query: dict[str, str]) -> Answer:
+        """`key` of a governed tag, and `assigners`: who holds ASSIGN on it."""
+        found = self.world.metastore.governed.get(_text(body, "key"))
+        if found is None:
+            raise Bad(404, "", f"key: there is no governed tag {body['key']!r}; CREATE GOVERNED TAG makes one")
+        found.assigners = set(body.get("assigners", []))
+        return 200, {"key": found.key, "assigners": sorted(found.assigners)}
 
     def _expire(self, _body: Any, _query: dict[str, str]) -> Answer:
         count = len(self.world.directory.tokens)

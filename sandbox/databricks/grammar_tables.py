@@ -24,10 +24,10 @@ def create(cursor: Cursor) -> Statement:
         return nodes.CreateSpace(path, kind, if_missing, comment)
     if kind == "FUNCTION":
         return _function(cursor, path, replace=replace, if_missing=if_missing)
-    if kind in ("VIEW", "MATERIALIZED VIEW"):
+    if kind == "VIEW":
         comment = cursor.string() if cursor.accept("COMMENT") else ""
         cursor.expect("AS")
-        return nodes.CreateView(path, cursor.rest(), replace, if_missing, comment, kind.replace(" ", "_"))
+        return nodes.CreateView(path, cursor.rest(), replace, if_missing, comment)
     return _table(cursor, path, replace=replace, if_missing=if_missing, kind=kind)
 
 
@@ -136,21 +136,25 @@ def alter(cursor: Cursor) -> Statement:
         return nodes.SetTags(_securable(kind), path, "", tags, removed)
     if kind in ("SCHEMA", "CATALOG"):
         raise cursor.refuse()
-    return _alter_table(cursor, path)
+    return _alter_table(cursor, path, kind)
 
 
 def _securable(kind: str) -> str:
     return kind if kind in ("SCHEMA", "CATALOG") else "TABLE"
 
 
-def _alter_table(cursor: Cursor, path: Path) -> Statement:
+def _alter_table(cursor: Cursor, path: Path, kind: str) -> Statement:
     if cursor.accept("ALTER"):
         cursor.accept("COLUMN")
-        return _alter_column(cursor, path)
+        return _alter_column(cursor, path, kind)
     if cursor.accept("SET", "ROW", "FILTER"):
-        return nodes.SetRowFilter(path, cursor.row_filter())
+        return nodes.SetRowFilter(path, cursor.row_filter(), kind)
     if cursor.accept("DROP", "ROW", "FILTER"):
-        return nodes.SetRowFilter(path, None)
+        return nodes.SetRowFilter(path, None, kind)
+    return _alter_shape(cursor, path)
+
+
+def _alter_shape(cursor: Cursor, path: Path) -> Statement:
     if cursor.accept("SET", "TBLPROPERTIES"):
         return nodes.SetProperties(path, tuple(cursor.listed(lambda: _pair(cursor))))
     if cursor.accept("ADD", "CONSTRAINT"):
@@ -173,12 +177,12 @@ def _alter_table(cursor: Cursor, path: Path) -> Statement:
     return nodes.RenameTable(path, cursor.path())
 
 
-def _alter_column(cursor: Cursor, path: Path) -> Statement:
+def _alter_column(cursor: Cursor, path: Path, kind: str) -> Statement:
     column = cursor.identifier()
     if cursor.accept("SET", "MASK"):
-        return nodes.SetMask(path, column, cursor.mask())
+        return nodes.SetMask(path, column, cursor.mask(), kind)
     if cursor.accept("DROP", "MASK"):
-        return nodes.SetMask(path, column, None)
+        return nodes.SetMask(path, column, None, kind)
     if cursor.accept("COMMENT"):
         return nodes.CommentOn("COLUMN", path, cursor.string(), column)
     tags, removed = tags_clause(cursor)

@@ -17,6 +17,8 @@ class NewColumn:
 
 @dataclass(frozen=True, slots=True)
 class CreateTable:
+    """`kind`: MANAGED, STREAMING_TABLE or MATERIALIZED_VIEW, whose rows are those of its creation."""
+
     path: Path
     columns: tuple[NewColumn, ...]
     query: str = ""  # CREATE TABLE .. AS
@@ -36,7 +38,6 @@ class CreateView:
     replace: bool = False
     if_missing: bool = False
     comment: str = ""
-    kind: str = "VIEW"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +73,21 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class SetMask:
-    """`mask` None drops it."""
+    """`mask` None drops it. `kind`: what the statement takes the table for."""
 
     table: Path
     column: str
     mask: Attached | None
+    kind: str = "TABLE"
 
 
 @dataclass(frozen=True, slots=True)
 class SetRowFilter:
-    """`row_filter` None drops it."""
+    """`row_filter` None drops it. `kind`: as in SetMask."""
 
     table: Path
     row_filter: Attached | None
+    kind: str = "TABLE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ $statements
 curl BASE/sandbox/sql -d '{"sql": "select * from c.s.t", "user": "ann@example.com"}'     # or "group": in the role of a group
 curl BASE/sandbox/principals -d '{"name": "lily-svc", "kind": "ServicePrincipal", "secret": "s"}'
 curl BASE/sandbox/groups -d '{"name": "support", "add": ["ann@example.com"], "add_groups": ["leads"], "assumers": ["lily-svc"]}'
+curl BASE/sandbox/governed -d '{"key": "pii", "assigners": ["lily-svc"]}'               # ASSIGN on a governed tag
 curl BASE/sandbox/warehouses -d '{"id": "abcdef0123456789", "users": ["lily-svc"]}'
 curl BASE/sandbox/statements?match=ALTER                         # who ran what, how it ended
 curl BASE/sandbox/requests                                       # how many requests, by path

@@ -183,7 +183,7 @@ def _writable(context: Context, node: exp.Expr) -> Table:
     if not isinstance(node, exp.Table):
         raise errors.unsupported("a change of this")
     table = context.table(tuple(part.name for part in node.parts))
-    if table.query is not None:
+    if table.kind not in ("MANAGED", "STREAMING_TABLE"):
         raise errors.unsupported("a change of a view")
     context.access.need("MODIFY", table.path)
     return table

@@ -19,7 +19,7 @@ def is_protected(table: Table) -> bool:
 
 def set_mask(context: Context, node: nodes.SetMask) -> Result:
     """An existing mask is replaced. Dropping one that is not there is no error."""
-    table = _protectable(context, node.table, "mask")
+    table = _protectable(context, node.table, node.kind)
     column = table.column(node.column)
     if node.mask is None:
         column.mask = None
@@ -34,7 +34,7 @@ def set_mask(context: Context, node: nodes.SetMask) -> Result:
 
 def set_row_filter(context: Context, node: nodes.SetRowFilter) -> Result:
     """As set_mask."""
-    table = _protectable(context, node.table, "row filter")
+    table = _protectable(context, node.table, node.kind)
     if node.row_filter is None:
         table.row_filter = None
     else:
@@ -46,11 +46,14 @@ def set_row_filter(context: Context, node: nodes.SetRowFilter) -> Result:
     return DONE
 
 
-def _protectable(context: Context, path: Path, what: str) -> Table:
+def _protectable(context: Context, path: Path, kind: str) -> Table:
     table = context.table(path)
     context.access.manage(table.path)
     if table.kind == "VIEW":
-        raise errors.Refused("EXPECT_TABLE_NOT_VIEW.NO_ALTERNATIVE", "42809", f"{shown(table.path)} is a view: no {what} on it.")
+        raise errors.Refused("EXPECT_TABLE_NOT_VIEW.NO_ALTERNATIVE", "42809", f"{shown(table.path)} is a view.")
+    wanted = "TABLE" if table.kind == "MANAGED" else table.kind.replace("_", " ")
+    if kind != wanted:
+        raise errors.Refused("WRONG_COMMAND_FOR_OBJECT_TYPE", "42809", f"{shown(table.path)} needs ALTER {wanted}.")
     return table
 
 

@@ -14,6 +14,7 @@ from sandbox.databricks.types import STRING
 
 _BAD_IN_COLUMN = set(" ,;{}()\n\t=")
 DONE = Result()
+_WORDS = {"MANAGED": "TABLE", "STREAMING_TABLE": "TABLE", "VIEW": "VIEW", "MATERIALIZED_VIEW": "MATERIALIZED VIEW"}  # for DROP
 
 
 def _facts(context: Context, comment: str = "") -> Facts:
@@ -155,7 +156,7 @@ def create_view(context: Context, node: nodes.CreateView) -> Result:
         context.access.need("CREATE_TABLE", path[:2])
     found = rows.columns_of(context, node.query)
     columns = {name.lower(): Column(name, kind) for name, kind in found}
-    view = Table(path, _facts(context, node.comment), columns, node.kind, query=node.query)
+    view = Table(path, _facts(context, node.comment), columns, "VIEW", query=node.query)
     if there is not None:
         view.facts = there.facts
     schema.tables[path[2]] = view
@@ -214,9 +215,8 @@ def drop(context: Context, node: nodes.Drop) -> Result:
     if isinstance(found, Function):
         del schema.functions[path[2]]
         return DONE
-    if (found.query is None) != (node.kind == "TABLE"):
-        is_view = found.query is not None
-        raise errors.Refused("WRONG_COMMAND_FOR_OBJECT_TYPE", "42809", f"{shown(path)} is a {'view' if is_view else 'table'}.")
+    if node.kind != _WORDS[found.kind]:
+        raise errors.Refused("WRONG_COMMAND_FOR_OBJECT_TYPE", "42809", f"{shown(path)} is a {_WORDS[found.kind].lower()}.")
     _drop_table(context, schema, found)
     return DONE
 
