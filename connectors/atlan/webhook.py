@@ -61,6 +61,8 @@ def verify(body: Mapping[str, Any], signature: str | None, secrets: Sequence[str
 
 def check_shape(body: Mapping[str, Any]) -> None:
     """Raises BodyRejected where a known part has another type. The `message` of a workflow is a text, and nothing to Lily."""
+    if not isinstance(body, Mapping):
+        raise BodyRejected("body", "is not an object")
     message = _object(body, "message")
     _expect(message, "operationType", str, "a text", "message.")
     for name in ("entity", "relationship", "headers"):

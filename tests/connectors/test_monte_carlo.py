@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 from connectors import monte_carlo
 from tests.connectors.monte_carlo_payloads import an_alert, payload
-from tests.contracts.source_contract import SourceContract
+from tests.contracts.source_contract import SignedSourceContract
 
 
-class TestMonteCarlo(SourceContract):
+class TestMonteCarlo(SignedSourceContract):
     source = monte_carlo
     module = "connectors.monte_carlo"
     deliveries = (
