@@ -134,7 +134,10 @@ class Target(Protocol):
         """
 
     def closer(self, instance: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
-        """The same, with the bodies of the objects with these names (those that are there), and of those in `used` their uses."""
+        """The same, with the bodies of the objects with these names (those that are there), and of those in `used` their uses.
+
+        A target that cannot tell (`tells_uses`) leaves the uses None.
+        """
 
     def execute(self, instance: str, step: Step) -> Done:
         """Render and run one step. Takes away a canary of its own before the object it stands for is dropped."""

@@ -1,6 +1,6 @@
 """What a target's tables are to have, what they have, and the plan between the two: read here, decided in the domain."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from connectors import registry
@@ -74,12 +74,12 @@ def make(config: TargetSettings, tables: Collection[TableId], *, thorough: bool 
     target, warehouse, live = target_of(config), connector(config), rules.every()
     actual = warehouse.read(config.name, tables)
     wanted = _wanted(live, actual, target)
-    actual = warehouse.closer(config.name, actual, *_relevant(wanted, actual, target, live, thorough=thorough))
+    actual = _closer(config, target, actual, *_relevant(wanted, actual, target, live, thorough=thorough))
     beside = carriers.bystanders(_specs(wanted), actual, target)
     if beside and len(beside) + len(actual.tables) <= TABLES_MAX:
         actual = replace(actual, tables={**warehouse.read(config.name, beside).tables, **actual.tables})
         wanted = _wanted(live, actual, target)
-        actual = warehouse.closer(config.name, actual, *_relevant(wanted, actual, target, live, thorough=thorough))
+        actual = _closer(config, target, actual, *_relevant(wanted, actual, target, live, thorough=thorough))
     actual = _with_uses_of_tags(wanted, actual, target)
     states = table_states.load(config.name, [*actual.tables, *tables])
     agreed = tuple(held.confirmed(config.name))
@@ -88,6 +88,33 @@ def make(config: TargetSettings, tables: Collection[TableId], *, thorough: bool 
     plan = diff(wanted, actual, target, verdict.held)
     gone = tuple(sorted(set(tables) - actual.tables.keys()))
     return Picture(wanted, actual, plan, verdict, states, frozenset(rule.id for rule in live), gone, agreed, covering)
+
+
+def _closer(config: TargetSettings, target: Target, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
+    """The target's closer look. Where it cannot tell what carries an object, what was proven of each table does: nobody else
+    attaches Lily's objects, and the tables that were read tell themselves.
+    """
+    seen = connector(config).closer(config.name, actual, names, used)
+    asked = {name for name in used if name in seen.objects and seen.objects[name].uses is None}
+    if target.can.tells_uses or not asked:
+        return seen
+    uses: dict[str, set[Site]] = {name: set() for name in asked}
+    for site, name in _carried(config, actual):
+        if name in uses:
+            uses[name].add(site)
+    known = {name: replace(seen.objects[name], uses=frozenset(sites)) for name, sites in uses.items()}
+    return replace(seen, objects={**seen.objects, **known})
+
+
+def _carried(config: TargetSettings, actual: Actual) -> Iterator[tuple[Site, str]]:
+    """Every place with the object that it carries: of the tables that were read as they are, of the others as last proven."""
+    for table in actual.tables.values():
+        yield from ((site, what.name) for site, what in table.attached.items() if what.owner is Owner.OURS)
+    for state in table_states.every(config.name):
+        if state.table.id not in actual.tables:
+            yield from ((Site(state.table.id, column), name) for column, name in state.expected.masks.items())
+            if state.expected.rows:
+                yield Site(state.table.id), state.expected.rows
 
 
 def _wanted(live: Iterable[Rule], actual: Actual, target: Target) -> Wanted:

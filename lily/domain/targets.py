@@ -44,6 +44,7 @@ class Capabilities:
     comment_with_body: bool = False  # changing a body in place writes its comment too
     tags_are_objects: bool = False  # a tag must be created before it can be set
     filters_read_masked_columns: bool = True  # a row policy's argument may be masked
+    tells_uses: bool = True  # where an object is attached can be asked of it; else Lily's own memory has to do
     maskable: frozenset[TableKind] = frozenset(TableKind)
     filterable: frozenset[TableKind] = frozenset(TableKind)
     taggable: frozenset[TableKind] = frozenset(TableKind)
