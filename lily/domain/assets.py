@@ -6,7 +6,7 @@ names, so the case is found again by what the catalog holds.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -128,7 +128,12 @@ class ConnectionMap:
         search = self.search(table)
         if isinstance(search, Unresolved):
             return search
-        fitting = {hit.asset: hit for hit in hits if self._fits(search, hit)}
+        possible = {
+            connection.qualified_name: set(map(_lowered, _parts(connection.kind, table.name)))
+            for connection in self.connections
+            if connection.qualified_name in search.connections
+        }
+        fitting = {hit.asset: hit for hit in hits if _fits(search, possible.get(hit.connection), hit)}
         tables = [hit for asset, hit in fitting.items() if asset.type in TABLE_TYPES]
         if not tables:
             return _missing(table, sorted(asset.type for asset in fitting))
@@ -144,16 +149,6 @@ class ConnectionMap:
             return list(self.connections)
         claimed = [connection for connection in self.connections if warehouse.lower() in _lower(connection.warehouses)]
         return claimed or [connection for connection in self.connections if not connection.warehouses]
-
-    def _fits(self, search: Search, hit: Found) -> bool:
-        kinds = {connection.qualified_name: connection.kind for connection in self.connections}
-        if hit.connection not in search.connections or hit.asset.type == COLUMN_TYPE:
-            return False
-        stated = (hit.database, hit.schema, hit.asset.name)
-        if not hit.database or not hit.schema:  # the catalog leaves the parts out: the whole name has to be right
-            return hit.asset.qualified_name in search.exact
-        possible = _parts(kinds[hit.connection], search.table.name)
-        return tuple(map(str.lower, stated)) in {tuple(map(str.lower, parts)) for parts in possible}
 
 
 def qualified_name(connection: str, *parts: str) -> str:
@@ -231,6 +226,20 @@ def _exact(connection: Connection, name: str) -> list[str]:
         )
     ]
     return [qualified_name(connection.qualified_name, *parts) for parts in names]
+
+
+def _fits(search: Search, possible: Collection[Parts] | None, hit: Found) -> bool:
+    """Whether a hit has one of the names that are possible in its connection."""
+    if possible is None or hit.asset.type == COLUMN_TYPE:
+        return False
+    if not hit.database or not hit.schema:  # the catalog leaves the parts out: the whole name has to be right
+        return hit.asset.qualified_name in search.exact
+    return _lowered((hit.database, hit.schema, hit.asset.name)) in possible
+
+
+def _lowered(parts: Parts) -> Parts:
+    database, schema, table = parts
+    return database.lower(), schema.lower(), table.lower()
 
 
 def _closest(search: Search, connection: str, tables: Sequence[Found]) -> list[Asset]:

@@ -284,6 +284,16 @@ class TestBudget:
         assert len(atlan_api.asked) == 22
 
 
+def test_without_redis_calls_go_on_and_fewer(set_up_catalog, catalog_name, atlan_api):
+    set_up_catalog(CALLS_PER_MINUTE="100", TIMEOUT_S="0.1")  # of the 10 at once, each process has a quarter for itself
+
+    with pytest.raises(Transient, match="budget"):
+        for _ in range(10):
+            atlan.write_many(catalog_name, badges("T"))
+            atlan.read_guid(catalog_name, "g", priority=Priority.BADGE)
+    assert 2 <= len(atlan_api.asked) <= 4
+
+
 class TestTags:
     def test_a_tag_that_was_made_a_moment_ago_is_found_after_a_few_seconds(self, catalog, atlan_api, monkeypatch):
         atlan_api.answers += [Answer(body={"classificationDefs": []}), replay("typedefs_classification")]
