@@ -240,6 +240,19 @@ class TargetSettings:
     )
     oauth_scope: str | None = variable("OAUTH_SCOPE", kinds.text(), "Scope that it asks for.", default=None)
     role: str | None = variable("ROLE", kinds.text(), "Role in which Lily works, as stored.", default=None)
+    proof_groups: tuple[str, ...] | None = variable(
+        "PROOF_GROUPS",
+        kinds.texts(),
+        "Databricks: groups that Lily may assume as a role to see what their members are shown, comma separated. Each must be able "
+        "to use the warehouse and HOME; where none has what a rule exempts, the function is evaluated as if it had.",
+        default=None,
+    )
+    keeps_bodies: bool = variable(
+        "KEEPS_BODIES",
+        kinds.flag(),
+        "Databricks: functions are read back as they were written, so that an edit shows. false: their comment is believed.",
+        default="true",
+    )
     warehouse: str | None = variable("WAREHOUSE", kinds.text(), "Where its statements run: warehouse name or id.", default=None)
     home: tuple[str, str] = variable(
         "HOME",
