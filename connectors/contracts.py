@@ -158,6 +158,34 @@ class Target(Protocol):
         """End the sessions of this process."""
 
 
+@dataclass(frozen=True)
+class Grant:
+    """A privilege that Lily needs in a target: the statement that gives it, and what for. `optional`: some things work without."""
+
+    sql: str
+    why: str
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Whether a grant is held; None: it could not be told, and `remark` says why."""
+
+    grant: Grant
+    held: bool | None
+    remark: str = ""
+
+
+class Grants(Protocol):
+    """The least that Lily may do in a target, for its administrator. The module `grants` of a target's folder."""
+
+    def statements(self, instance: str) -> Sequence[Grant]:
+        """What the configured scope of an instance needs, in the order to run it. Pure; connects to nothing."""
+
+    def check(self, instance: str) -> Sequence[Checked]:
+        """Each of them compared with what the account has. Talks to it. Raises Transient and Permanent."""
+
+
 class Catalog(Protocol):
     """Where people look at tables. Methods but `hints` talk to it, within one deadline, and draw on a budget that all share.
 

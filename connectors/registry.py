@@ -1,9 +1,10 @@
 """The connectors by kind. Each is imported on its first use, so that a process loads only what it needs."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
-from connectors.contracts import Catalog, Source, Target
+from connectors.contracts import Catalog, Grants, Source, Target
 from lily.domain import targets
 from lily.domain.assets import Connection, ConnectionMap
 from lily.runtime.settings import TargetSettings, settings
@@ -42,6 +43,13 @@ def target(kind: str) -> Target:
     if kind not in TARGETS:
         raise LookupError(f"no target of kind {kind!r}; known kinds: {', '.join(sorted(TARGETS))}")
     return cast(Target, import_module(TARGETS[kind]))
+
+
+def grants(kind: str) -> Grants:
+    """What a target of that kind needs to be granted. Raises LookupError for a kind whose connector cannot say."""
+    if kind not in TARGETS or find_spec(f"{TARGETS[kind]}.grants") is None:
+        raise LookupError(f"no connector says which grants a target of kind {kind!r} needs")
+    return cast(Grants, import_module(f"{TARGETS[kind]}.grants"))
 
 
 def catalog(kind: str) -> Catalog:
