@@ -127,8 +127,8 @@ def _refusal(api: CatalogSettings, where: str, error: Permanent) -> Transient | 
     if error.status != FORBIDDEN:
         return error
     since = _refused_since.setdefault((api.name, where), time.monotonic())
-    while len(_refused_since) > REFUSED_MAX:
-        _refused_since.pop(next(iter(_refused_since)), None)
+    for oldest in list(_refused_since)[:-REFUSED_MAX]:
+        _refused_since.pop(oldest, None)
     if time.monotonic() - since < NEW_RIGHTS_S:
         return Transient(error.reason, retry_after_s=5.0, status=error.status)
     return Permanent(f"{error.reason}; give the token's persona the right to do this", error.status)

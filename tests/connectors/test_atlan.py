@@ -251,7 +251,7 @@ class TestBudget:
 
         atlan.connections(catalog)
 
-        assert 0.8 < time.monotonic() - began < 2.0
+        assert 0.8 < time.monotonic() - began < 4.0
         assert len(atlan_api.asked) == 2
 
     def test_a_429_without_a_time_pauses_for_as_long_as_is_set(self, set_up_catalog, catalog_name, atlan_api):
@@ -266,15 +266,18 @@ class TestBudget:
         assert raised.value.retry_after_s == pytest.approx(30, abs=1)
         assert len(atlan_api.asked) == 1
 
-    def test_who_matters_less_is_refused_while_there_is_still_something_for_badges(self, set_up_catalog, catalog_name, atlan_api):
-        set_up_catalog(CALLS_PER_MINUTE="100", TIMEOUT_S="0.1")  # 10 at once, then one in 0.7 s
-        for priority, calls in ((Priority.BACKFILL, 4), (Priority.DOWNSTREAM, 2), (Priority.READ_BACK, 3), (Priority.BADGE, 1)):
+    def test_who_matters_less_is_refused_while_there_is_still_something_for_badges(
+        self, set_up_catalog, catalog_name, atlan_api, monkeypatch
+    ):
+        monkeypatch.setattr(client, "BURST", 0.99)  # nearly all at once, and then nothing for ten minutes
+        set_up_catalog(CALLS_PER_MINUTE="10")
+        for priority, calls in ((Priority.BACKFILL, 4), (Priority.DOWNSTREAM, 2), (Priority.READ_BACK, 2), (Priority.BADGE, 1)):
             for _ in range(calls):
                 atlan.read_guid(catalog_name, "g", priority=priority)
             with pytest.raises(Transient, match="budget"):
                 atlan.read_guid(catalog_name, "g", priority=priority)
 
-        assert len(atlan_api.asked) == 10
+        assert len(atlan_api.asked) == 9
 
     def test_a_call_waits_for_its_turn_as_long_as_its_deadline_allows(self, set_up_catalog, catalog_name, atlan_api):
         set_up_catalog(CALLS_PER_MINUTE="200")  # 20 at once, then one in 0.33 s
@@ -284,14 +287,15 @@ class TestBudget:
         assert len(atlan_api.asked) == 22
 
 
-def test_without_redis_calls_go_on_and_fewer(set_up_catalog, catalog_name, atlan_api):
-    set_up_catalog(CALLS_PER_MINUTE="100", TIMEOUT_S="0.1")  # of the 10 at once, each process has a quarter for itself
+def test_without_redis_calls_go_on_and_fewer(set_up_catalog, catalog_name, atlan_api, monkeypatch):
+    monkeypatch.setattr(client, "BURST", 0.99)
+    set_up_catalog(CALLS_PER_MINUTE="10")  # of the 9 at once, each process has a quarter for itself
 
     with pytest.raises(Transient, match="budget"):
         for _ in range(10):
             atlan.write_many(catalog_name, badges("T"))
             atlan.read_guid(catalog_name, "g", priority=Priority.BADGE)
-    assert 2 <= len(atlan_api.asked) <= 4
+    assert len(atlan_api.asked) == 2
 
 
 class TestTags:
