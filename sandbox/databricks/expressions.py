@@ -117,10 +117,12 @@ def _check(node: exp.Expr) -> None:
             raise errors.Refused("TIME_TRAVEL", "0A000", "time travel")  # the caller knows whether a mask is why
         if extra or not isinstance(node.this, exp.Identifier):
             raise errors.unsupported(f"FROM {node.sql(dialect='databricks')[:60]}")
+    elif kind is exp.Select and not node.expressions:
+        raise errors.syntax("end of input")
     elif kind is exp.Anonymous:
         return  # looked up when it is expanded
     elif kind not in SHAPES and kind not in FUNCTIONS:
-        if (isinstance(node, exp.Func) and not isinstance(node, exp.Condition | exp.Query)) or isinstance(node, exp.Func):
+        if isinstance(node, exp.Func):
             raise errors.routine_missing(lexer.quote(node.sql_name().lower()))
         raise errors.unsupported(f"{kind.__name__} in a query")
 
