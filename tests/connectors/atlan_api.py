@@ -79,6 +79,7 @@ def error(when: str) -> Answer:
 def serving(api: Api) -> Iterator[Api]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 65_536  # head and body in one piece, or the second waits 40 ms for the first to be acknowledged
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
