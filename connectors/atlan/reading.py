@@ -6,7 +6,7 @@ while one unknown guid fails the whole call.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from connectors.atlan import answers, client
 from lily.domain.assets import Asset
@@ -49,11 +49,14 @@ def read_guid(instance: str, guid: str, *, priority: Priority) -> AssetState | N
 def _queries(names: Iterable[str]) -> Iterator[str]:
     """The names as query strings that are short enough."""
     some: list[str] = []
+    size = 0
     for name in names:
-        if some and len(_query([*some, name])) > QUERY_MAX:
+        added = len(quote_plus(name)) + len("attr_1000%3AqualifiedName=&")
+        if some and size + added > QUERY_MAX:
             yield _query(some)
-            some = []
+            some, size = [], 0
         some.append(name)
+        size += added
     if some:
         yield _query(some)
 
