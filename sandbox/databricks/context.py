@@ -20,6 +20,7 @@ class Settings:
 
     `membership_lag_s`: how much later functions see a changed membership. `latency_s`: of every statement, also of each in a
     script. `scripts`: whether BEGIN .. END is known. `role_assumption`: whether tokens for an assumed group are given.
+    `reformat_bodies`: functions are told in another spelling than they were written in.
     """
 
     mask_types: str = "equal"
@@ -27,6 +28,7 @@ class Settings:
     latency_s: float = 0.0
     scripts: bool = True
     role_assumption: bool = True
+    reformat_bodies: bool = False
 
 
 @dataclass(slots=True)

@@ -45,7 +45,7 @@ FUNCTIONS = frozenset({
     exp.Year, exp.Month, exp.Day, exp.TsOrDsToDate, exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentUser, exp.SessionUser,
     exp.Abs, exp.Round, exp.Floor, exp.Ceil, exp.Greatest, exp.Least, exp.Count, exp.CountIf, exp.Sum, exp.Min, exp.Max, exp.Avg,
     exp.AnyValue, exp.LogicalOr, exp.LogicalAnd, exp.Contains, exp.StartsWith, exp.EndsWith, exp.RowNumber, exp.Reverse,
-    exp.CurrentCatalog, exp.CurrentSchema,
+    exp.CurrentCatalog, exp.CurrentSchema, exp.Uuid,
 })  # fmt: skip
 IDENTITY = ("is_account_group_member", "session_user", "current_user", "user")
 PLAIN = {"mask": (1, 5), "make_date": (3, 3), "reverse": (1, 1), **dict.fromkeys(IDENTITY[1:], (0, 0)), IDENTITY[0]: (1, 1)}
@@ -117,6 +117,8 @@ def _check(node: exp.Expr) -> None:
             raise errors.Refused("TIME_TRAVEL", "0A000", "time travel")  # the caller knows whether a mask is why
         if extra or not isinstance(node.this, exp.Identifier):
             raise errors.unsupported(f"FROM {node.sql(dialect='databricks')[:60]}")
+    elif kind is exp.Column and node.args.get("db"):
+        raise errors.unsupported("a column with more than the name or alias of its table before it")
     elif kind is exp.Select and not node.expressions:
         raise errors.syntax("end of input")
     elif kind is exp.Anonymous:
@@ -368,7 +370,32 @@ def _to_base64(node: exp.ToBase64) -> exp.Expr:
     return exp.Anonymous(this="to_base64", expressions=[exp.Anonymous(this="encode", expressions=[node.this.copy()])])
 
 
+UNITS = {
+    "YEAR": "year", "YYYY": "year", "YY": "year", "QUARTER": "quarter", "MONTH": "month", "MM": "month", "MON": "month",
+    "WEEK": "week", "DAY": "day", "DD": "day", "HOUR": "hour", "MINUTE": "minute", "SECOND": "second",
+}  # fmt: skip
+
+
+def _date_trunc(node: exp.DateTrunc | exp.TimestampTrunc) -> exp.Expr:
+    unit = UNITS.get(str(node.args["unit"].name).upper())
+    if unit is None:
+        raise errors.unsupported(f"truncation to {node.args['unit'].name}")
+    found = exp.Anonymous(this="date_trunc", expressions=[exp.Literal.string(unit), node.this.copy()])
+    return exp.cast(found, "DATE") if isinstance(node, exp.DateTrunc) else found
+
+
+def _divided(node: exp.Div | exp.Mod) -> exp.Expr | None:
+    """Division by zero is an error, where DuckDB would say infinity."""
+    right = node.expression
+    if isinstance(right, exp.Anonymous) and right.name == "divisor":
+        return None
+    new = node.copy()
+    new.set("expression", exp.Anonymous(this="divisor", expressions=[right.copy()]))
+    return new
+
+
 _SPECIAL: dict[type[exp.Expr], Callable[[Any], exp.Expr | None]] = {
     exp.SHA2: _sha2, exp.Like: _like, exp.ILike: _like, exp.RegexpExtract: _regexp_extract, exp.RegexpReplace: _regexp_replace,
     exp.Substring: _substring, exp.SubstringIndex: _substring_index, exp.ToBase64: _to_base64,
+    exp.DateTrunc: _date_trunc, exp.TimestampTrunc: _date_trunc, exp.Div: _divided, exp.Mod: _divided,
 }  # fmt: skip

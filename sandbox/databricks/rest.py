@@ -132,10 +132,13 @@ def _table(call: Call, name: str) -> Table:
 def _functions(call: Call) -> dict[str, Any]:
     store = call.context.metastore
     access = call.context.access
+    reformats = call.context.world.settings.reformat_bodies
     if len(call.parts) == 1:
         found = store.schema((_needed(call, "catalog_name").lower(), _needed(call, "schema_name").lower()))
         access.enter(found.path)
-        shown = [views.function(each) for each in found.functions.values() if access.sees(each.path, "FUNCTION")]
+        shown = [
+            views.function(each, reformats=reformats) for each in found.functions.values() if access.sees(each.path, "FUNCTION")
+        ]
         return paged(call, "functions", shown)
     path = _path(call.parts[1], 3, "function")
     function: Function | None = store.find_function(path)
@@ -145,7 +148,7 @@ def _functions(call: Call) -> dict[str, Any]:
     access.enter(path[:2])
     if not access.sees(path, "FUNCTION"):
         raise errors.not_allowed("EXECUTE", "FUNCTION", dotted(path))
-    return views.function(function)
+    return views.function(function, reformats=reformats)
 
 
 # Privileges

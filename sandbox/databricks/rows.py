@@ -68,6 +68,7 @@ def _from_tree(
         planned = plan_query(query, finder(context, plan, depth), plan, "databricks")
     except Unresolved as error:
         raise _refusal(error) from error
+    _all_visited(planned.query, plan)
     columns: list[tuple[str, SqlType | None]] = []
     for at, (name, column) in enumerate(planned.columns):
         known = isinstance(column, Column)
@@ -75,6 +76,14 @@ def _from_tree(
         given = names[int(marked[1]) - 1] if marked else names[at] if None not in names and at < len(names) else None
         columns.append((given or (column.name if known else name), column.type if known else None))
     return expressions.duckdb(planned.query, reader), columns
+
+
+def _all_visited(query: exp.Query, plan: Plan) -> None:
+    """Every relation that DuckDB will be asked for is one that was written for this reader, or a part of the query itself."""
+    known = {name for name, _ in plan.relations} | {each.alias for each in query.find_all(exp.CTE)}
+    for table in query.find_all(exp.Table):
+        if table.name not in known:
+            raise errors.unsupported("a relation in this place")
 
 
 def finder(context: Context, plan: Plan, depth: int) -> Find:
@@ -153,6 +162,8 @@ def _failure(error: EngineError) -> errors.Refused:
     first = error.message.partition("\n")[0]
     if error.kind == "interrupted":
         return errors.Refused("OPERATION_CANCELED", "HY008", "Operation has been canceled.")
+    if first == "division by zero":
+        return errors.Refused("DIVIDE_BY_ZERO", "22012", "Division by zero.")
     if error.kind in ("conversion", "input"):
         return errors.Refused("CAST_INVALID_INPUT", "22018", first)
     if error.kind == "range":

@@ -233,6 +233,8 @@ def _drop_space(context: Context, space: Catalog | Schema, *, cascade: bool) -> 
     inner = list(space.schemas.values()) if isinstance(space, Catalog) else [space]
     if not cascade and (any(each.tables or each.functions for each in inner) or (isinstance(space, Catalog) and inner)):
         raise errors.Refused("SCHEMA_NOT_EMPTY", "2BP01", f"Cannot drop {shown(space.path)} because it contains objects.")
+    for key in [key for key in context.metastore.policies if key[1][: len(space.path)] == space.path]:
+        del context.metastore.policies[key]
     for schema in inner:
         for table in list(schema.tables.values()):
             _drop_table(context, schema, table)

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import sqlglot
+
 from sandbox.databricks.catalog import Attached, Catalog, Column, Facts, Function, Policy, Schema, Table, dotted
 from sandbox.databricks.types import SqlType
 
@@ -81,8 +83,9 @@ def _typed(name: str, kind: SqlType, *, nullable: bool = True) -> dict[str, Any]
     return {**kind.rest(), "type_json": described}
 
 
-def function(found: Function) -> dict[str, Any]:
-    """GET /functions/{full name}."""
+def function(found: Function, *, reformats: bool = False) -> dict[str, Any]:
+    """GET /functions/{full name}. `reformats`: the body in another spelling that means the same."""
+    body = sqlglot.parse_one(found.body, read="databricks").sql("databricks", pretty=True) if reformats else found.body
     parameters = [
         {"name": name, **_typed(name, kind), "position": at, "parameter_mode": "IN", "parameter_type": "PARAM"}
         for at, (name, kind) in enumerate(found.parameters)
@@ -96,7 +99,7 @@ def function(found: Function) -> dict[str, Any]:
         "data_type": found.returns.name,
         "full_data_type": found.returns.text.upper(),
         "routine_body": "SQL",
-        "routine_definition": found.body,
+        "routine_definition": body,
         "is_deterministic": False,
         "sql_data_access": "CONTAINS_SQL",
         "is_null_call": False,

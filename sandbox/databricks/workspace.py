@@ -99,8 +99,10 @@ def _groups(call: Call) -> dict[str, Any]:
             raise Bad(400, "INVALID_PARAMETER_VALUE", f'filter: the stand-in knows displayName eq ".." only, not {wanted}')
         name = re.sub(r"\\(.)", r"\1", named[1])
         found = [group for group in found if group.name == name]
-    start = max(int(call.query.get("startIndex", "1")), 1)
-    count = int(call.query.get("count", "100"))
+    asked = [call.query.get("startIndex", "1"), call.query.get("count", "100")]
+    if not all(each.isdigit() for each in asked):
+        raise Bad(400, "INVALID_PARAMETER_VALUE", "startIndex and count are numbers")
+    start, count = max(int(asked[0]), 1), int(asked[1])
     part = found[start - 1 : start - 1 + count]
     members = "members" in call.query.get("attributes", "")
     told: dict[str, Any] = {"totalResults": len(found), "startIndex": start, "itemsPerPage": len(part), "schemas": [LIST]}
