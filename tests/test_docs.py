@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lily.runtime.settings import Settings
+from lily.runtime.settings import OF_THE_COMMAND, Settings
 from lily.runtime.variables import describe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,7 +91,7 @@ def headings(path: Path) -> set[str]:
 
 
 def unknown_settings(text: str) -> Iterator[str]:
-    known = {name for _, _, rows in describe(Settings) for name, *_ in rows}
+    known = {name for _, _, rows in describe(Settings) for name, *_ in rows} | set(OF_THE_COMMAND)
     of_make_run = set(re.findall(r"LILY_RUN_[A-Z_]+", "".join(path.read_text() for path in (ROOT / "sandbox").glob("*.py"))))
     for name in _SETTING.findall(text):
         if name.endswith("_"):  # as in LILY_SOURCE_MONTE_CARLO_*

@@ -47,6 +47,10 @@ SCOPES = (
 )
 
 
+# Who calls Lily from a command line, and where it is; app.cli reads them.
+OF_THE_COMMAND = ("LILY_URL", "LILY_TOKEN", "LILY_TOKEN_CLIENT", "LILY_TOKEN_SECRET")
+
+
 class SettingsError(Exception):
     """Something in the environment is wrong. `faults` says what, by variable; the message lists them all."""
 
@@ -243,8 +247,8 @@ class TargetSettings:
     proof_groups: tuple[str, ...] | None = variable(
         "PROOF_GROUPS",
         kinds.texts(),
-        "Databricks: groups that Lily may assume as a role to see what their members are shown, comma separated. Each must be able "
-        "to use the warehouse and HOME; where none has what a rule exempts, the function is evaluated as if it had.",
+        "Databricks: groups that Lily may assume as a role to see what their members are shown, comma separated. Each must be "
+        "able to use the warehouse and HOME; where none has what a rule exempts, the function is evaluated as if it had.",
         default=None,
     )
     keeps_bodies: bool = variable(
@@ -563,7 +567,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     made: Settings = reader.read(Settings)
     reader.unknown(
         "LILY_",
-        ignored="LILY_RUN_",  # they belong to `make run`
+        ignored=("LILY_RUN_", *OF_THE_COMMAND),  # the former belong to `make run`
         lists={
             "LILY_SOURCE_": "LILY_SOURCES",
             "LILY_TARGET_": "LILY_TARGETS",
@@ -593,7 +597,8 @@ def document() -> str:
         "All of Lily is configured by environment variables. Each process reads them once, when it starts, and refuses to",
         "start if any is wrong, with one line for each. An empty value counts as not set. `<NAME>` is the name of an",
         "instance in upper case with `_` for `-`: the source `monte-carlo` is read from `LILY_SOURCE_MONTE_CARLO_*`.",
-        "Variables that begin with `LILY_RUN_` belong to `make run`. Any other unknown `LILY_*` is an error.",
+        "Variables that begin with `LILY_RUN_` belong to `make run`; `LILY_URL`, `LILY_TOKEN`, `LILY_TOKEN_CLIENT` and",
+        "`LILY_TOKEN_SECRET` to the command `lily` (docs/command-line.md). Any other unknown `LILY_*` is an error.",
     ]
     for title, text, rows in describe(Settings):
         lines += ["", f"## {title}", ""] + ([text, ""] if text else [])

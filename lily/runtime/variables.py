@@ -106,13 +106,13 @@ class Reader:
             self.faults.setdefault(prefix + ending, message)
         return made
 
-    def unknown(self, family: str, ignored: str, lists: Mapping[str, str]) -> None:
+    def unknown(self, family: str, ignored: tuple[str, ...], lists: Mapping[str, str]) -> None:
         """Add a fault for each variable that begins with `family` but has no meaning, with the nearest name that has.
 
         `lists` maps prefixes of instances to the variable that names them.
         """
         for name in sorted(self._given.keys() - self.owners.keys()):
-            if not name.startswith(family) or name.startswith((ignored, *self._unread)):
+            if not name.startswith(family) or name.startswith((*ignored, *self._unread)):
                 continue
             near = get_close_matches(name, self.owners, n=1, cutoff=0.6)
             hint = f"; did you mean {near[0]}?" if near else "; docs/configuration.md lists the known ones"
