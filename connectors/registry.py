@@ -1,7 +1,6 @@
 """The connectors by kind. Each is imported on its first use, so that a process loads only what it needs."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 from connectors.contracts import Catalog, Grants, Source, Target
@@ -10,10 +9,10 @@ from lily.domain.assets import Connection, ConnectionMap
 from lily.runtime.settings import TargetSettings, settings
 
 if TYPE_CHECKING:
-    from connectors import atlan, monte_carlo, snowflake
+    from connectors import atlan, databricks, monte_carlo, snowflake
 
     _promises: tuple[Source, ...] = (monte_carlo, atlan)  # the type checker holds each module to the protocol
-    _promised: tuple[Target, ...] = (snowflake,)
+    _promised: tuple[Target, ...] = (snowflake, databricks)
     _catalogs: tuple[Catalog, ...] = (atlan,)
 
 SOURCES = {
@@ -24,6 +23,7 @@ SOURCES = {
 
 TARGETS = {
     "snowflake": "connectors.snowflake",
+    "databricks": "connectors.databricks",
 }
 
 CATALOGS = {
@@ -47,9 +47,13 @@ def target(kind: str) -> Target:
 
 def grants(kind: str) -> Grants:
     """What a target of that kind needs to be granted. Raises LookupError for a kind whose connector cannot say."""
-    if kind not in TARGETS or find_spec(f"{TARGETS[kind]}.grants") is None:
-        raise LookupError(f"no connector says which grants a target of kind {kind!r} needs")
-    return cast(Grants, import_module(f"{TARGETS[kind]}.grants"))
+    name = f"{TARGETS.get(kind, kind)}.grants"
+    try:
+        return cast(Grants, import_module(name))
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module is there, and what it imports is not
+        raise LookupError(f"no connector says which grants a target of kind {kind!r} needs") from None
 
 
 def catalog(kind: str) -> Catalog:

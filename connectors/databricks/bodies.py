@@ -47,6 +47,11 @@ def rows(spec: RowSpec, body: str) -> str:
     return _marked(f"THEN FALSE ELSE {conditions} END", body)
 
 
+def marked(expression: str, body: str) -> str:
+    """Any expression of type STRING as a body."""
+    return _marked(f"THEN CAST(NULL AS STRING) ELSE {expression} END", body)
+
+
 def body_of(text: str) -> str | None:
     """The name of the body that `text`, read back from the service, proves; None if it has none or was edited."""
     marks = MARK.findall(text)

@@ -220,6 +220,8 @@ def _connect(config: TargetSettings, group: str) -> Any:
     class Own(Config):
         """All that is to be known is told: nothing is read from the environment, nobody is asked."""
 
+        attributes = Config.attributes  # which are found in the annotations of the class itself
+
         def _load_from_env(self) -> None: ...
 
         def _resolve_host_metadata(self) -> None: ...

@@ -1,0 +1,196 @@
+"""What a workspace holds, read back: tables with what protects them, Lily's own functions, groups.
+
+Functions of the home schema whose first argument is V are masks, all others row policies. Names of catalogs, schemas, tables and
+functions are stored in lower case; those of columns keep theirs.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from connectors.contracts import Refused
+from connectors.databricks import bodies, catalog, client, groups
+from connectors.databricks.catalog import Carried, Described, Function, Tags
+from connectors.databricks.dialect import ALTERED, Home
+from lily.domain.actual import Actual, ActualObject, ActualTable, Attached, ObjectKind
+from lily.domain.inventory import Site, Table, TableId
+from lily.domain.naming import Comment, Owner, is_own_tag, owner
+from lily.domain.naming import read as read_comment
+from lily.domain.rules import Principal
+from lily.domain.steps import TagEntry
+from lily.domain.targets import Holders
+from lily.runtime.settings import settings
+
+EVERYWHERE = "SELECT * FROM system.information_schema.{view}"
+CHECKED = "it has the CHECK constraint {names}, and a table has either masks and filters or such constraints"
+
+
+def home_of(instance: str) -> Home:
+    database, schema = settings().targets[instance].home
+    return Home(database.lower(), schema.lower(), salt())
+
+
+def salt() -> str:
+    """The text that hashes are made with."""
+    drawn = settings().hash_salt
+    return drawn.reveal() if drawn else ""
+
+
+def read(instance: str, tables: Collection[TableId]) -> Actual:
+    """See contracts.Target."""
+    home, names = home_of(instance), list(tables)
+    asks: list[Any] = [partial(catalog.functions, instance, home.database, home.schema)]
+    asks += [partial(catalog.table, instance, name) for name in names]
+    asks += [partial(catalog.policies, instance, name) for name in names]
+    known, *answers = client.each(instance, asks, lambda ask: ask())
+    found = [described for described in answers[: len(names)] if described is not None]
+    policies = dict(zip(names, answers[len(names) :], strict=True))
+    tagged = client.each(instance, found, lambda described: catalog.tags(instance, described.table))
+    objects = {one.name: _object(one) for one in known}
+    return Actual(
+        {
+            described.table.id: _table(described, own, policies.get(described.table.id) or [], home, objects)
+            for described, own in zip(found, tagged, strict=True)
+            if own is not None
+        },
+        objects,
+    )
+
+
+def closer(instance: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
+    """See contracts.Target. What a table that was read carries is told by the table itself, so nothing hangs on one source."""
+    wanted = [actual.objects[name] for name in sorted(set(names) | set(used)) if name in actual.objects]
+    asked = {one.name for one in wanted if one.name in used}
+    asks: list[Any] = [partial(body, instance, home_of(instance), one.name) for one in wanted]
+    asks.append(partial(_uses, instance, asked, actual) if asked else dict)
+    *answers, uses = client.each(instance, asks, lambda ask: ask())
+    known = {one.name: replace(one, body=answer, uses=uses.get(one.name)) for one, answer in zip(wanted, answers, strict=True)}
+    return replace(actual, objects={**actual.objects, **known})
+
+
+def body(instance: str, home: Home, name: str) -> str | None:
+    """Which body of ours is in force; None if the function is gone, or its text is not what Lily wrote."""
+    found = catalog.function(instance, home.database, home.schema, name)
+    return body_of(instance, found) if found else None
+
+
+def body_of(instance: str, one: Function) -> str | None:
+    comment = read_comment(one.comment)  # changes with the text only, in one statement
+    if comment is None:
+        return None
+    if settings().targets[instance].keeps_bodies:
+        return comment.body if bodies.body_of(one.text) == comment.body else None
+    return comment.body if f"'lily:{comment.body}:" in one.text else None
+
+
+def tables(instance: str) -> Iterator[Sequence[Table]]:
+    """See contracts.Target."""
+    home = home_of(instance)
+    for page in catalog.listed(instance):
+        some = [one.table for one in page if (one.table.id.database, one.table.id.schema) != (home.database, home.schema)]
+        if some:
+            yield some
+
+
+def tags(instance: str, wanted: Collection[TableId]) -> dict[TableId, frozenset[TagEntry]]:
+    """See contracts.Target."""
+
+    def ask(name: TableId) -> Tags | None:
+        described = catalog.table(instance, name)
+        return catalog.tags(instance, described.table) if described else None
+
+    some = list(wanted)
+    answers = client.each(instance, some, ask)
+    return {name: _own_tags(found) for name, found in zip(some, answers, strict=True) if found is not None}
+
+
+def holders(instance: str, principals: Collection[Principal]) -> Mapping[Principal, Holders]:
+    """See contracts.Target."""
+    return groups.holders(instance, principals)
+
+
+def plain_name(one: Carried, home: Home) -> str:
+    """Of a function in the home schema its own name, of any other the whole one."""
+    return one.function[-1] if one.function[:-1] == (home.database, home.schema) else one.text
+
+
+def _table(
+    described: Described, tagged: Tags, policies: Sequence[Mapping[str, Any]], home: Home, objects: Mapping[str, ActualObject]
+) -> ActualTable:
+    masks = {one.column: _attached(one, home, objects) for one in described.carried if one.column is not None}
+    rows = next((_attached(one, home, objects) for one in described.carried if one.column is None), None)
+    columns = [column.name for column in described.table.columns]
+    return ActualTable(
+        described.table,
+        masks,
+        rows,
+        _own_tags(tagged),
+        catalog.reached(policies, columns, tagged) if described.table.kind in ALTERED else {},
+        CHECKED.format(names=", ".join(described.constraints)) if described.constraints else "",
+    )
+
+
+def _attached(one: Carried, home: Home, objects: Mapping[str, ActualObject]) -> Attached:
+    """Ours by its plain name, others by their whole one: a function of the same name elsewhere is not ours."""
+    kind = ObjectKind.ROW_POLICY if one.column is None else ObjectKind.MASK
+    columns = one.columns if one.column is None else ()
+    known = objects.get(one.function[-1]) if one.function[:-1] == (home.database, home.schema) else None
+    if known is None or known.kind is not kind:
+        return Attached(one.text, Owner.FOREIGN, columns)
+    return Attached(known.name, known.owner, columns)
+
+
+def _object(one: Function) -> ActualObject:
+    comment = read_comment(one.comment)
+    kind = ObjectKind.MASK if one.arguments[:1] == ("v",) else ObjectKind.ROW_POLICY
+    return ActualObject(one.name, kind, _owner(comment), comment)
+
+
+def _owner(comment: Comment | None) -> Owner:
+    return owner(comment, settings().installation)
+
+
+def _own_tags(tagged: Tags) -> frozenset[TagEntry]:
+    installation = settings().installation
+    return frozenset(
+        TagEntry(column, key, value)
+        for column, found in tagged.by_column.items()
+        for key, value in found.items()
+        if is_own_tag(installation, key)
+    )
+
+
+def _uses(instance: str, names: Collection[str], actual: Actual) -> dict[str, frozenset[Site] | None]:
+    """Where these functions are attached, by the list of all governed tables.
+
+    Whether lists show masks is not promised. One that shows none at all is believed only if the metastore's own view says so
+    too; and none is believed that does not show what a table itself has told.
+    """
+    home = home_of(instance)
+    found: dict[str, set[Site]] = {name: set() for name in names}
+    has_any = False
+    for page in catalog.listed(instance):
+        for described in page:
+            for one in described.carried:
+                has_any = True
+                if (name := plain_name(one, home)) in found:
+                    found[name].add(Site(described.table.id, one.column))
+    if not has_any and not _is_nowhere(instance, names, home):
+        return dict.fromkeys(names)
+    uses: dict[str, frozenset[Site] | None] = {name: frozenset(sites) for name, sites in found.items()}
+    for table in actual.tables.values():
+        for site, what in table.attached.items():
+            if what.owner is Owner.OURS and what.name in found and site not in found[what.name]:
+                uses[what.name] = None
+    return uses
+
+
+def _is_nowhere(instance: str, names: Collection[str], home: Home) -> bool:
+    """Whether the metastore's views know of no use; they may be slow, and closed to Lily: then nothing is known."""
+    whole = {f"{home.database}.{home.schema}.{name}" for name in names}
+    try:
+        told = [client.run(instance, EVERYWHERE.format(view=view)).rows for view in ("column_masks", "row_filters")]
+    except Refused:
+        return False
+    return not any(str(cell).replace("`", "").lower() in whole for rows in told for row in rows for cell in row)
