@@ -125,7 +125,7 @@ def _at(event: dict[str, Any]) -> datetime:
 
 def _line(event: dict[str, Any]) -> None:
     incident = event["incident"] or {}
-    words = (event["received_at"], event["status"], event["severity"] or "-", event["type"], incident.get("effect") or "-")
+    words = (event["received_at"], event["status"], event["severity"] or "-", event["type"] or "-", incident.get("effect") or "-")
     told = f"{'  '.join(words)}  {event['title'] or ''}  {', '.join(event['assets'])}  {event['id'][:12]}"
     click.echo(plain(told + (f"  {event['reason']}" if event["reason"] else "")).replace("\n", " "))
 

@@ -1,0 +1,1 @@
+"""The folder of a connector that says which grants it needs."""
