@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from sandbox.databricks import conditions, errors, expressions
+from sandbox.databricks import conditions, errors, expressions, translation
 from sandbox.databricks.catalog import Argument, Attached, Column, Function, Policy, Table, dotted
 from sandbox.databricks.context import Context
 from sandbox.databricks.lexer import quote
@@ -144,7 +144,7 @@ def _called(context: Context, table: Table, attached: Attached, column: Column |
     text = _kept.get(key) if plain else None
     if text is None:
         tree = expressions.inlined(function, values, context.any_function)
-        text = expressions.duckdb(expressions.cast(tree, returns), reader)
+        text = translation.duckdb(expressions.cast(tree, returns), reader)
         if plain:
             if len(_kept) >= _KEPT_MAX:
                 _kept.clear()

@@ -14,7 +14,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME = re.compile(r"`((?:[^`]|``)*)`")
 _STRING = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
 _RAW = re.compile(r"[rR](?:'([^']*)'|\"([^\"]*)\")")
-_NUMBER = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![A-Za-z0-9_])")
+_NUMBER = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?:[LlSsYyDdFf]|BD|bd)?(?![A-Za-z0-9_])")
 _SIGN = re.compile(r"::|->|=>|<=>|<=|>=|<>|!=|==|\|\||[()\[\],.;+\-*/%=<>:&|^~!]")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([0-1][0-7]{2})|(.))", re.DOTALL)
 _ESCAPED = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "Z": "\x1a", "%": "\\%", "_": "\\_"}

@@ -1,28 +1,12 @@
-"""Unity Catalog's REST API: reading objects, tags, policies and privileges, and changing the last three."""
+"""Unity Catalog's REST API: reading objects, policies and privileges, and changing the last two. Tags: rest_tags."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.databricks import errors, nodes, run_access, run_protection, views
-from sandbox.databricks.catalog import Facts, Function, GovernedTag, Match, Path, Policy, Table, dotted
-from sandbox.databricks.context import Context
+from sandbox.databricks import errors, nodes, rest_tags, run_access, run_protection, views
+from sandbox.databricks.catalog import Function, Match, Path, Policy, dotted
 from sandbox.databricks.errors import Bad, Refused
-
-PAGE_MOST = 1000
-ENTITIES = {"catalogs": "CATALOG", "schemas": "SCHEMA", "tables": "TABLE", "columns": "COLUMN"}
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """`parts`: of the path after the API's own, without percent signs."""
-
-    context: Context
-    method: str
-    parts: Sequence[str]
-    query: Mapping[str, str]
-    body: dict[str, Any]
+from sandbox.databricks.rest_call import Call, needed, paged, path_of, unknown, visible_table
 
 
 def answer(call: Call) -> dict[str, Any]:
@@ -37,36 +21,6 @@ def answer(call: Call) -> dict[str, Any]:
         raise Bad(bad.status, bad.error_code, str(bad).removeprefix("Insufficient privileges: ")) from refused
 
 
-def unknown(call: Call) -> Bad:
-    """No such method and path."""
-    return Bad(404, "ENDPOINT_NOT_FOUND", f"No API found for '{call.method} /{'/'.join(call.parts)}'")
-
-
-def _path(text: str, parts: int, kind: str) -> Path:
-    found = tuple(text.lower().split("."))
-    if len(found) != parts or not all(found):
-        raise Bad(400, "INVALID_PARAMETER_VALUE", f"'{text}' is not a valid name for a {kind}")
-    return found
-
-
-def paged(call: Call, name: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A part of a list, and the token for the next."""
-    wanted = call.query.get("max_results", "0")
-    start = call.query.get("page_token") or "p1"
-    if not wanted.isdigit() or not start[1:].isdigit():
-        raise Bad(400, "INVALID_PARAMETER_VALUE", "max_results or page_token is not valid")
-    size, at = min(int(wanted) or PAGE_MOST, PAGE_MOST), max(int(start[1:]) - 1, 0)
-    more = {"next_page_token": f"p{at + size + 1}"} if at + size < len(items) else {}
-    return {name: list(items[at : at + size]), **more} if items else {}
-
-
-def _needed(call: Call, name: str) -> str:
-    found = call.query.get(name)
-    if not found:
-        raise Bad(400, "INVALID_PARAMETER_VALUE", f"{name} is required")
-    return found
-
-
 # Objects
 
 
@@ -74,7 +28,7 @@ def _catalogs(call: Call) -> dict[str, Any]:
     store = call.context.metastore
     if len(call.parts) == 1:
         return paged(call, "catalogs", [views.catalog(each) for each in store.catalogs.values() if _visible(call, each.path)])
-    found = store.catalog(_path(call.parts[1], 1, "catalog"))
+    found = store.catalog(path_of(call.parts[1], 1, "catalog"))
     _see(call, found.path)
     return views.catalog(found)
 
@@ -82,9 +36,9 @@ def _catalogs(call: Call) -> dict[str, Any]:
 def _schemas(call: Call) -> dict[str, Any]:
     store = call.context.metastore
     if len(call.parts) == 1:
-        catalog = store.catalog(_path(_needed(call, "catalog_name"), 1, "catalog"))
+        catalog = store.catalog(path_of(needed(call, "catalog_name"), 1, "catalog"))
         return paged(call, "schemas", [views.schema(each) for each in catalog.schemas.values() if _visible(call, each.path)])
-    found = store.schema(_path(call.parts[1], 2, "schema"))
+    found = store.schema(path_of(call.parts[1], 2, "schema"))
     _see(call, found.path)
     return views.schema(found)
 
@@ -107,26 +61,13 @@ def _see(call: Call, path: Path) -> None:
 def _tables(call: Call) -> dict[str, Any]:
     store = call.context.metastore
     if len(call.parts) == 1:
-        found = store.schema((_needed(call, "catalog_name").lower(), _needed(call, "schema_name").lower()))
+        found = store.schema((needed(call, "catalog_name").lower(), needed(call, "schema_name").lower()))
         call.context.access.enter(found.path)
         shown = [views.table(each, store.id) for each in found.tables.values() if call.context.access.sees(each.path)]
         for each in shown if call.query.get("omit_columns") == "true" else []:
             del each["columns"]
         return paged(call, "tables", shown)
-    return views.table(_table(call, call.parts[1]), store.id)
-
-
-def _table(call: Call, name: str) -> Table:
-    path = _path(name, 3, "table")
-    try:
-        found = call.context.metastore.table(path)
-    except Refused as refused:
-        call.context.metastore.schema(path)
-        raise Bad(404, "TABLE_DOES_NOT_EXIST", f"Table '{dotted(path)}' does not exist.") from refused
-    call.context.access.enter(path[:2])
-    if not call.context.access.sees(path):
-        raise errors.not_allowed("SELECT", "TABLE", dotted(path))
-    return found
+    return views.table(visible_table(call, call.parts[1]), store.id)
 
 
 def _functions(call: Call) -> dict[str, Any]:
@@ -134,13 +75,13 @@ def _functions(call: Call) -> dict[str, Any]:
     access = call.context.access
     reformats = call.context.world.settings.reformat_bodies
     if len(call.parts) == 1:
-        found = store.schema((_needed(call, "catalog_name").lower(), _needed(call, "schema_name").lower()))
+        found = store.schema((needed(call, "catalog_name").lower(), needed(call, "schema_name").lower()))
         access.enter(found.path)
         shown = [
             views.function(each, reformats=reformats) for each in found.functions.values() if access.sees(each.path, "FUNCTION")
         ]
         return paged(call, "functions", shown)
-    path = _path(call.parts[1], 3, "function")
+    path = path_of(call.parts[1], 3, "function")
     function: Function | None = store.find_function(path)
     if function is None:
         store.schema(path)
@@ -160,7 +101,7 @@ def _securable(call: Call) -> tuple[str, Path]:
     kind = call.parts[1].upper()
     if kind not in ("CATALOG", "SCHEMA", "TABLE", "FUNCTION"):
         raise Bad(400, "INVALID_PARAMETER_VALUE", f"{call.parts[1]} is not a valid securable type")
-    path = _path(call.parts[2], run_access.PARTS[kind], kind.lower())
+    path = path_of(call.parts[2], run_access.PARTS[kind], kind.lower())
     list(call.context.access.levels(path, kind if kind == "FUNCTION" else ""))
     return kind, path
 
@@ -208,101 +149,6 @@ def _permissions(call: Call) -> dict[str, Any]:
     return {"privilege_assignments": told} if told else {}
 
 
-# Tags
-
-
-def _tag_place(call: Call, entity_type: str, name: str) -> tuple[str, Path, str, dict[str, str], Facts]:
-    """Kind, path and column for a statement that says the same; and the tags that are there."""
-    kind = ENTITIES.get(entity_type)
-    if kind is None:
-        raise Bad(400, "INVALID_PARAMETER_VALUE", f"{entity_type} is not a valid entity type")
-    if kind != "COLUMN":
-        path = _path(name, run_access.PARTS[kind], entity_type)
-        facts = run_access.facts_of(call.context, kind, path)
-        return kind, path, "", facts.tags, facts
-    before, _, column = name.rpartition(".")
-    table = _table(call, before)  # a column with a dot in its name cannot be told over this API
-    return "TABLE", table.path, column, table.column(column).tags, table.facts
-
-
-def _assignments(call: Call) -> dict[str, Any]:
-    if len(call.parts) == 1 and call.method == "POST":
-        return _assign(call, str(call.body.get("entity_type")), str(call.body.get("entity_name")), str(call.body.get("tag_key")))
-    if len(call.parts) < 4 or call.parts[3] != "tags":
-        raise unknown(call)
-    entity_type, name = call.parts[1], call.parts[2]
-    kind, path, column, tags, facts = _tag_place(call, entity_type, name)
-    if len(call.parts) == 4:
-        told = [_assignment(entity_type, name, key, value, facts) for key, value in tags.items()]
-        return paged(call, "tag_assignments", told)
-    key = call.parts[4]
-    if key not in tags:
-        raise Bad(404, "NOT_FOUND", f"Tag {key} is not assigned to {name}")
-    if call.method == "DELETE":
-        run_access.set_tags(call.context, nodes.SetTags(kind, path, column, (), (key,)))
-        return {}
-    if call.method == "PATCH":
-        _set_tag(call, kind, path, column, key)
-    return _assignment(entity_type, name, key, tags[key], facts)
-
-
-def _assign(call: Call, entity_type: str, name: str, key: str) -> dict[str, Any]:
-    kind, path, column, tags, facts = _tag_place(call, entity_type, name)
-    if key in tags:
-        raise Bad(409, "ALREADY_EXISTS", f"Tag {key} is already assigned to {name}")
-    _set_tag(call, kind, path, column, key)
-    return _assignment(entity_type, name, key, tags[key], facts)
-
-
-def _set_tag(call: Call, kind: str, path: Path, column: str, key: str) -> None:
-    value = str(call.body.get("tag_value") or "")
-    run_access.set_tags(call.context, nodes.SetTags(kind, path, column, ((key, value),)))
-
-
-def _assignment(entity_type: str, name: str, key: str, value: str, facts: Facts) -> dict[str, Any]:
-    at = _time(facts.updated_at)
-    named = {"entity_type": entity_type, "entity_name": name, "tag_key": key, "tag_value": value}
-    return {**named, "update_time": at, "updated_by": facts.updated_by}
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def tag_policies(call: Call) -> dict[str, Any]:
-    """Governed tags. Raises Bad."""
-    governed = call.context.metastore.governed
-    try:
-        if len(call.parts) == 1 and call.method == "POST":
-            values = tuple(str(each.get("name")) for each in call.body.get("values") or [])
-            key = str(call.body.get("tag_key"))
-            description = str(call.body.get("description") or "")
-            run_access.set_governed_tag(call.context, nodes.SetGovernedTag("CREATE", key, values, description))
-            return _governed(governed[key])
-        if len(call.parts) == 1:
-            return paged(call, "tag_policies", [_governed(each) for each in governed.values()])
-        found = governed.get(call.parts[1])
-        if found is None:
-            raise Bad(404, "NOT_FOUND", f"Tag policy {call.parts[1]} does not exist")
-        if call.method == "DELETE":
-            run_access.set_governed_tag(call.context, nodes.SetGovernedTag("DROP", found.key))
-            return {}
-        return _governed(found)
-    except Refused as refused:
-        raise errors.as_rest(refused) from refused
-
-
-def _governed(found: GovernedTag) -> dict[str, Any]:
-    described = {"description": found.description} if found.description else {}
-    told: dict[str, Any] = {
-        "id": found.id,
-        "tag_key": found.key,
-        **described,
-        "values": [{"name": value} for value in found.values],
-    }
-    return {**told, "create_time": _time(found.created_at), "update_time": _time(found.updated_at)}
-
-
 # Policies
 
 
@@ -343,9 +189,9 @@ def _policy(call: Call, body: Mapping[str, Any]) -> Policy:
     return Policy(
         str(body.get("name")),
         on_type,
-        _path(str(body.get("on_securable_fullname")), run_access.PARTS[on_type], on_type.lower()),
+        path_of(str(body.get("on_securable_fullname")), run_access.PARTS[on_type], on_type.lower()),
         kind,
-        _path(str(rule.get("function_name")), 3, "function"),
+        path_of(str(rule.get("function_name")), 3, "function"),
         tuple(body.get("to_principals") or ()),
         tuple(body.get("except_principals") or ()),
         str(body.get("when_condition") or ""),
@@ -365,6 +211,6 @@ _CALLS: dict[str, Callable[[Call], dict[str, Any]]] = {
     "functions": _functions,
     "effective-permissions": _effective,
     "permissions": _permissions,
-    "entity-tag-assignments": _assignments,
+    "entity-tag-assignments": rest_tags.assignments,
     "policies": _policies,
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from sandbox.databricks import errors, expressions, guard, information, types
+from sandbox.databricks import errors, expressions, guard, information, translation, types
 from sandbox.databricks.catalog import Column, Table, dotted
 from sandbox.databricks.context import Context
 from sandbox.databricks.directory import Identity
@@ -75,7 +75,7 @@ def _from_tree(
         marked = re.fullmatch(r"_o(\d+)", name)
         given = names[int(marked[1]) - 1] if marked else names[at] if None not in names and at < len(names) else None
         columns.append((given or (column.name if known else name), column.type if known else None))
-    return expressions.duckdb(planned.query, reader), columns
+    return translation.duckdb(planned.query, reader), columns
 
 
 def _all_visited(query: exp.Query, plan: Plan) -> None:
@@ -219,7 +219,7 @@ def _insert(context: Context, node: exp.Insert) -> Pending:
             for value, column in zip(list(row.expressions), columns, strict=False):
                 value.replace(expressions.cast(value.copy(), column.type))
         values = expressions.expand(node.expression.copy(), (context.catalog, context.schema), context.function)
-        sql = expressions.duckdb(values, context.reader())
+        sql = translation.duckdb(values, context.reader())
     else:
         sql, found = _from_tree(context, node.expression.copy(), [], plan, 0)
         width = {len(found)}
@@ -262,7 +262,7 @@ def _update(context: Context, node: exp.Update | exp.Delete) -> tuple[Pending, s
         planned = plan_query(query, find, plan, "databricks")
     except Unresolved as error:
         raise _refusal(error) from error
-    chosen = plan.sql(expressions.duckdb(planned.query, context.reader()))
+    chosen = plan.sql(translation.duckdb(planned.query, context.reader()))
     if isinstance(node, exp.Delete):
         sql = f"DELETE FROM {table.key} WHERE rowid IN (SELECT r FROM ({chosen}) AS s(r))"  # noqa: S608 - internal names
     else:

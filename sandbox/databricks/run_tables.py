@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from sandbox.databricks import errors, expressions, nodes, rows, views
+from sandbox.databricks import errors, expressions, nodes, rows, translation, views
 from sandbox.databricks.catalog import Catalog, Column, Facts, Function, Path, Schema, Table, dotted, shown
 from sandbox.databricks.context import Context
 from sandbox.databricks.lexer import quote
@@ -137,7 +137,7 @@ def _check_condition(table: Table, condition: str) -> str:
 
     tree = expressions.expression(condition)
     columns = {name: exp.column(column.key) for name, column in table.columns.items()}
-    return expressions.duckdb(expressions.fill(tree, columns), expressions.Reader("", frozenset()))
+    return translation.duckdb(expressions.fill(tree, columns), expressions.Reader("", frozenset()))
 
 
 def create_view(context: Context, node: nodes.CreateView) -> Result:
@@ -193,7 +193,7 @@ def _try_body(context: Context, function: Function) -> None:
 
     nulls: list[exp.Expr] = [exp.null() for _ in function.parameters]
     tree = expressions.inlined(function, nulls, context.function)
-    sql = expressions.duckdb(tree, expressions.Reader("", frozenset()))
+    sql = translation.duckdb(tree, expressions.Reader("", frozenset()))
     rows.ask(context, rows.Pending(f"SELECT {sql} WHERE false", {}, []))
 
 

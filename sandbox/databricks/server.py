@@ -9,12 +9,13 @@ from urllib.parse import parse_qsl, unquote
 
 from sandbox import asgi
 from sandbox.asgi import Receive, Scope, Send
-from sandbox.databricks import rest, run, workspace
+from sandbox.databricks import rest, rest_tags, run, workspace
 from sandbox.databricks.admin import Admin
 from sandbox.databricks.context import World
 from sandbox.databricks.directory import Identity, Token
 from sandbox.databricks.errors import Bad, Refused, as_rest
 from sandbox.databricks.faults import Fault, Waiting
+from sandbox.databricks.rest_call import Call
 from sandbox.databricks.service import Service
 
 BODY_BYTES_MAX = 17 * 2**20
@@ -156,14 +157,14 @@ class Server:
         parts = request.parts
         context = self.world.context(identity)
 
-        def call(after: int) -> rest.Call:
-            return rest.Call(context, request.method, parts[after:], request.query, request.json())
+        def call(after: int) -> Call:
+            return Call(context, request.method, parts[after:], request.query, request.json())
 
         with run.lock:
             if parts[:3] == ["api", "2.1", "unity-catalog"]:
                 return 200, rest.answer(call(3))
             if parts[:3] == ["api", "2.1", "tag-policies"]:
-                return 200, rest.tag_policies(call(2))
+                return 200, rest_tags.tag_policies(call(2))
             if parts[:5] == ["api", "2.0", "preview", "scim", "v2"] and len(parts) > 5:
                 return 200, workspace.scim(call(5), token)
             if parts[:4] == ["api", "2.0", "sql", "warehouses"]:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from sandbox.databricks.context import Warehouse, World
 from sandbox.databricks.directory import EVERYONE, TOKEN_VALID_S, Group, Token
 from sandbox.databricks.errors import Bad
-from sandbox.databricks.rest import Call, unknown
+from sandbox.databricks.rest_call import Call, unknown
 
 WORKSPACE_ID, ACCOUNT_ID = "7474650000000001", "0d26daa6-0000-4000-8000-000000000001"
 _FILTER = re.compile(r'\s*displayName\s+eq\s+"((?:[^"\\]|\\.)*)"\s*', re.IGNORECASE)
