@@ -70,13 +70,17 @@ class Api:
         """The answer's document. `version` goes into If-Match. Too many calls, and reading while Lily is busy, are repeated."""
         given = {name: value for name, value in (query or {}).items() if value is not None}
         target = path + (f"?{urlencode(given)}" if given else "")
-        headers = {"Authorization": f"Bearer {self._token()}"} | ({"If-Match": f'"{version}"'} if version is not None else {})
+        headers = {"If-Match": f'"{version}"'} if version is not None else {}
         content = None if body is None else json.dumps(body).encode()
         if content is not None:
             headers["Content-Type"] = "application/json"
         ends_at = time.monotonic() + BUSY_S_MAX
         while True:
-            answer = self.send(method, target, headers, content, timeout_s)
+            own = {"Authorization": f"Bearer {self._token()}"}
+            answer = self.send(method, target, headers | own, content, timeout_s)
+            if answer.status == 401 and self.token:
+                self.token = ""  # it has ended during a long command; a new one either does or cannot be had
+                answer = self.send(method, target, headers | {"Authorization": f"Bearer {self._token()}"}, content, timeout_s)
             wait_s = _pause_s(method, answer)
             if wait_s is None or time.monotonic() + wait_s > ends_at:
                 return _document(answer, f"{method} {path}")

@@ -120,8 +120,9 @@ def _as_written(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 def _normal(document: Mapping[str, Any]) -> dict[str, Any]:
     """With what its author may leave out or null."""
-    given = {name: value for name, value in document.items() if value is not None or name not in LEFT_OUT}
-    return {**LEFT_OUT, **given}
+    given = {**LEFT_OUT, **{name: value for name, value in document.items() if value is not None or name not in LEFT_OUT}}
+    known = {name: given[name] for name in WRITTEN if name in given}
+    return known | given  # in the order in which rules are read, with what nobody knows at the end
 
 
 def _differ(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> Iterator[Field]:

@@ -66,7 +66,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         if one["adopts"]:
             yield "    was made by other means; becomes a rule that is kept in files"
         if one["change"] != "delete":
-            for field in one["fields"]:
+            for field in [field for field in one["fields"] if field["field"] != "name"]:
                 yield f"    {field['field']}: {_values(one['change'], field)}"
         for effect in one["effects"]:
             yield f"    -> {effect['target']}: {_effect_text(effect)}"
