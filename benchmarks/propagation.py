@@ -1,12 +1,14 @@
-"""How soon rules and annotations are in force in Snowflake's stand-in, and that no reader sees what is hidden meanwhile.
+"""How soon rules and annotations are in force in the warehouses' stand-ins, and that no reader sees what is hidden meanwhile.
 
-`python -m benchmarks.propagation [--only rules annotations slow wide outage]`. Everything over HTTP, as a client and a reader see
-it: from the call to the state `enforced`, polled. Exit code 1 if a promise is broken.
+`python -m benchmarks.propagation [--only rules annotations slow wide outage sick] [--targets snowflake databricks]`. Everything
+over HTTP, as a client and a reader see it: from the call to the state `enforced` in all targets, polled. Exit code 1 if a promise
+is broken.
 """
 
 import argparse
 import hashlib
 import hmac
+import itertools
 import json
 import secrets
 import signal
@@ -15,31 +17,30 @@ import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import promises
+from benchmarks import databricks, promises, snowflake
+from benchmarks.api import SETTLED, Api
 from benchmarks.promises import FOLDER, Progress, Promise, conclude
 from benchmarks.system import Failed, System, _free_port, running
-from benchmarks.warehouse import Api, Warehouse, warehouse
-from sandbox.surroundings import TARGET
+from benchmarks.warehouse import Warehouse, await_hidden, is_clear, warehouses
 
-PARTS = ("rules", "annotations", "slow", "wide", "outage")
+KINDS = {"snowflake": snowflake.stand_in, "databricks": databricks.stand_in}
 TABLES, COLUMNS, RULES = 100, 20, 200
 REDACT, NULLIFY, HASH = {"kind": "redact"}, {"kind": "nullify"}, {"kind": "hash"}
-SETTLED = ("enforced", "nothing_to_do", "held", "attached", "partly_enforced", "failed", "conflict")
-WORKER = f"worker-{TARGET}"
+REQUESTS_MAX = {"snowflake": {"masks": 1.1, "tags": 1.1}, "databricks": {"all": 2.0}}  # for one change, by table
 
 
 @dataclass
 class House:
-    """What is measured: the system, its API, the warehouse, and what was found so far."""
+    """What is measured: the system, its API, the warehouses, and what was found so far."""
 
     system: System
     api: Api
-    warehouse: Warehouse
+    warehouses: Sequence[Warehouse]
     progress: Progress
     promises: list[Promise] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
@@ -49,21 +50,47 @@ class House:
         self.figures[what] = {"seen": seen, "kept": kept, **figures}
         self.progress.note(f"{what}: {seen}")
 
+    def make_tables(self, names: Sequence[str], columns: int = COLUMNS) -> None:
+        for one in self.warehouses:
+            one.make_tables(names, columns)
+
+    def annotate(self, table: str, columns: Sequence[int], *classes: str) -> None:
+        """These columns, in every warehouse."""
+        self.api.annotate([one.place(table, f"c{c}") for one in self.warehouses for c in columns], classes)
+
+    def is_clear(self, table: str, columns: Sequence[int]) -> bool:
+        """Whether anything stored shows in any warehouse."""
+        return any(is_clear(one, table, columns) for one in self.warehouses)
+
 
 def rules(house: House) -> None:
     """2 changes/s for a minute, with 200 rules and 2,000 annotated columns there."""
-    api, names = house.api, [f"T{n}" for n in range(TABLES)]
-    house.warehouse.make_tables(names, COLUMNS)
+    api, names = house.api, [f"t{n}" for n in range(TABLES)]
+    house.make_tables(names)
     for n, name in enumerate(names):
-        api.annotate(name, {f"C{c}": [f"K{2 * n + (c >= COLUMNS // 2)}"] for c in range(COLUMNS)})
+        house.annotate(name, range(COLUMNS // 2), f"K{2 * n}")
+        house.annotate(name, range(COLUMNS // 2, COLUMNS), f"K{2 * n + 1}")
     made = [api.create(f"rule {n}", f"K{n}", REDACT) for n in range(RULES)]
     began_at = time.monotonic()
     for rule in made:
         api.await_state(rule, 120)
     house.progress.note(f"{RULES} rules on {TABLES * COLUMNS} columns were in force {time.monotonic() - began_at:.0f} s later")
-    took: list[float] = []
-    wrong: list[str] = []
-    fresh: dict[int, dict[str, Any]] = {}
+    took, wrong = _changes_of(house, made)
+    if not took:
+        raise Failed(f"not one change came into force: {wrong[:3]}")
+    p50, p99 = _share(took, 0.5), _share(took, 0.99)
+    seen = f"p50 {p50 * 1000:.0f}, p99 {p99 * 1000:.0f}, most {max(took) * 1000:.0f} ms; {len(took)} of 120, {len(wrong)} wrong"
+    house.promise(
+        "2 rule changes/s for 60 s: from the call to enforced everywhere p99 under 1 s",
+        seen,
+        p99 < 1 and not wrong and len(took) == 120,
+        wrong=wrong[:5],
+    )
+
+
+def _changes_of(house: House, made: Sequence[dict[str, Any]]) -> tuple[list[float], list[str]]:
+    """120 changes, 2 a second: how long each took until it was enforced everywhere, and what was not as it should be then."""
+    api, took, wrong, fresh = house.api, list[float](), list[str](), dict[int, dict[str, Any]]()
 
     def change(number: int, at: float) -> None:
         time.sleep(max(0.0, at - time.monotonic()))
@@ -79,8 +106,9 @@ def rules(house: House) -> None:
             api.await_state(rule, 30)
             took.append(time.monotonic() - began_at)
             mine = [c for c in range(COLUMNS) if (c >= COLUMNS // 2) == bool(place % 2)]
-            (row,) = house.warehouse.read(f"T{place // 2}", ", ".join(f"C{c}" for c in mine))
-            if _clear(house, f"T{place // 2}", mine) or (kind == 1 and any(cell is not None for cell in row)):
+            rows = [one.row(f"t{place // 2}", mine) for one in house.warehouses]
+            is_null = all(cell is None for row in rows for cell in row)
+            if house.is_clear(f"t{place // 2}", mine) or (kind == 1 and not is_null):
                 wrong.append(rule["id"])
         except (Failed, KeyError) as error:
             wrong.append(str(error))
@@ -91,23 +119,17 @@ def rules(house: House) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    p50, p99 = _share(took, 0.5), _share(took, 0.99)
-    seen = f"p50 {p50 * 1000:.0f}, p99 {p99 * 1000:.0f}, most {max(took) * 1000:.0f} ms; {len(took)} of 120, {len(wrong)} wrong"
-    house.promise(
-        "2 rule changes/s for 60 s: from the call to enforced p99 under 1 s", seen, p99 < 1 and not wrong, wrong=wrong[:5]
-    )
+    return took, wrong
 
 
 def annotations(house: House) -> None:
     """200 at once, as 200 calls."""
-    api, names = house.api, [f"A{n}" for n in range(100)]
-    house.warehouse.make_tables(names, COLUMNS)
+    api, names = house.api, [f"a{n}" for n in range(100)]
+    house.make_tables(names)
     rule = api.create("annotated", "AT_ONCE", REDACT)
     api.await_state(rule, 30)
     began_at = time.monotonic()
-    threads = [
-        threading.Thread(target=api.annotate, args=(name, {column: ["AT_ONCE"]})) for name in names for column in ("C0", "C1")
-    ]
+    threads = [threading.Thread(target=house.annotate, args=(name, [c], "AT_ONCE")) for name in names for c in (0, 1)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -115,7 +137,7 @@ def annotations(house: House) -> None:
     called_s = time.monotonic() - began_at
     left = set(names)
     while left and time.monotonic() - began_at < 60:
-        left = {name for name in left if _clear(house, name, [0, 1])}
+        left = {name for name in left if house.is_clear(name, [0, 1])}
         time.sleep(0.1)
     hidden_s = time.monotonic() - began_at
     told_s = hidden_s + api.await_state(rule, 60)
@@ -125,46 +147,39 @@ def annotations(house: House) -> None:
 
 def slow(house: House) -> None:
     """300 ms more for each statement."""
-    house.warehouse.make_tables(["SLOW"], COLUMNS)
-    house.api.annotate("SLOW", {f"C{c}": ["SLOWLY"] for c in range(COLUMNS)})
+    house.make_tables(["slow"])
+    house.annotate("slow", range(COLUMNS), "SLOWLY")
     time.sleep(2)
-    house.warehouse.fault(kind="latency", delay_s=0.3, count=None)
+    for one in house.warehouses:
+        one.fault(kind="latency", delay_s=0.3, count=None)
     try:
         took = house.api.await_state(house.api.create("slow", "SLOWLY", HASH), 30)
     finally:
-        house.warehouse.mend()
+        for one in house.warehouses:
+            one.mend()
     house.promise("300 ms a statement: a rule on 20 columns of a table within 3 s", f"{took:.2f} s", took < 3)
 
 
 def wide(house: House) -> None:
     """One rule on 2,000 columns, with a reader who polls all the time, a change, a swap and a kill."""
-    api, names = house.api, [f"W{n}" for n in range(TABLES)]
-    house.warehouse.make_tables(names, COLUMNS)
-    house.warehouse.sql(
-        "CREATE MASKING POLICY GOV.LILY.THEIRS AS (V VARCHAR) RETURNS VARCHAR -> 'theirs'; "
-        "ALTER TABLE ANALYTICS.BENCH.W5 MODIFY COLUMN C0 SET MASKING POLICY GOV.LILY.THEIRS"
-    )
+    api, names = house.api, [f"w{n}" for n in range(TABLES)]
+    house.make_tables(names)
+    for one in house.warehouses:
+        one.put_foreign_mask("w5", 0)
     for name in names:
-        api.annotate(name, {f"C{c}": ["WIDE"] for c in range(COLUMNS)})
-    house.warehouse.forget_queries()
+        house.annotate(name, range(COLUMNS), "WIDE")
+    for one in house.warehouses:
+        one.forget()
     with _reader(house, [(names[n], n * 4) for n in (0, 20, 40, 60, 80 - 1)]) as seen:
         rule = api.create("wide", "WIDE", REDACT)
         took = api.await_state(rule, 120, SETTLED)
-        counts = {
-            kind: len(house.warehouse.queries(f"^ALTER TABLE .ANALYTICS.*{words}")) / TABLES
-            for kind, words in (("masks", "SET MASKING POLICY"), ("tags", "SET TAG"))
-        }
-        states = _states(api, rule)
-        house.promise(
-            "one rule on 2,000 columns of 100 tables: at most 1.1 ALTERs per table and kind",
-            f"masks {counts['masks']:.2f}, tags {counts['tags']:.2f}; after {took:.1f} s",
-            all(count <= 1.1 for count in counts.values()),
-        )
-        bare = [c for c in range(1, COLUMNS) if _clear(house, "W5", [c])]
+        _few_requests(house, took)
+        states = api.tables(rule)
+        bare = [c for c in range(1, COLUMNS) if house.is_clear("w5", [c])]
         house.promise(
             "one column that carries somebody else's mask stops no other: all others are masked and proven",
             f"{states}; {len(bare)} other columns of its table are bare",
-            states == {"enforced": TABLES - 1, "conflict": 1} and not bare,
+            all(of == {"enforced": TABLES - 1, "conflict": 1} for of in states.values()) and not bare,
         )
         rule = api.change(rule["id"], NULLIFY)
         api.await_state(rule, 120, SETTLED)
@@ -173,78 +188,172 @@ def wide(house: House) -> None:
         api.delete(rule["id"])
         rule = api.change(other["id"], REDACT)
         time.sleep(0.3)
-        house.system.kill(WORKER)
-        house.system.begin(WORKER)
+        for one in house.warehouses:
+            house.system.kill(f"worker-{one.target}")
+            house.system.begin(f"worker-{one.target}")
         api.await_state(rule, 180, SETTLED)
     house.promise(
         "a reader never sees a stored value once it was hidden: apply, update, swap, worker killed",
         f"{seen['reads']} reads of 5 columns, {seen['hidden']} of them hidden, {seen['bare']} bare after that",
         seen["bare"] == 0 and seen["hidden"] > 0,
     )
-    house.warehouse.make_tables(["LATER"], 1)
-    api.annotate("NEWER", {"C0": ["WIDE"]})
+    house.annotate("newer", [0], "WIDE")
     time.sleep(2)
-    house.warehouse.make_tables(["NEWER"], 1)
-    began_at = time.monotonic()
-    while _clear(house, "NEWER", [0]) and time.monotonic() - began_at < 60:
-        time.sleep(0.05)
-    shown = f"{time.monotonic() - began_at:.1f} s, with LILY_TARGET_*_INVENTORY_EVERY_S={house.system.environ[EVERY]}"
-    house.promise("a new table that was annotated before is masked", shown, not _clear(house, "NEWER", [0]))
+    house.make_tables(["newer"], 1)
+    took = max(await_hidden(one, "newer", [0], 60) for one in house.warehouses)
+    house.promise(
+        "a new table that was annotated before is masked",
+        f"{took:.1f} s, with LILY_TARGET_*_INVENTORY_EVERY_S=5",
+        not house.is_clear("newer", [0]),
+    )
+
+
+def _few_requests(house: House, took: float) -> None:
+    for one in house.warehouses:
+        kind = one.target.partition("-")[0]
+        counts = {what: count / TABLES for what, count in one.changes().items() if what in REQUESTS_MAX[kind]}
+        house.promise(
+            f"{kind}: one rule on 2,000 columns of 100 tables takes at most {REQUESTS_MAX[kind]} requests a table",
+            f"{', '.join(f'{what} {count:.2f}' for what, count in counts.items())}; after {took:.1f} s",
+            all(count <= REQUESTS_MAX[kind][what] for what, count in counts.items()) and bool(counts),
+        )
 
 
 def outage(house: House) -> None:
-    """The warehouse refuses for half a minute, then hangs for another; the API is asked all the time."""
-    api, names = house.api, [f"O{n}" for n in range(30)]
-    house.warehouse.make_tables(names, 4)
+    """The warehouses refuse for half a minute, then hang for another; the API is asked all the time."""
+    api, names = house.api, [f"o{n}" for n in range(30)]
+    house.make_tables(names, 4)
     for number, name in enumerate(names):
-        api.annotate(name, {f"C{c}": [f"OUT{number}"] for c in range(4)})
+        house.annotate(name, range(4), f"OUT{number}")
     calm = _calls(house, 10)
     made: list[dict[str, Any]] = []
     sick: list[float] = []
     for spec in ({"kind": "status", "status": 503}, {"kind": "hang"}):
-        house.warehouse.fault(**spec, count=None, on="all")
+        for one in house.warehouses:
+            one.fault(**spec, count=None, on="all")
         ends_at = time.monotonic() + 30
         while time.monotonic() < ends_at:
             if len(made) < len(names):
                 made.append(api.create(f"out {len(made)}", f"OUT{len(made)}", REDACT))
             sick += _calls(house, 1)
-        house.warehouse.mend()
+        for one in house.warehouses:
+            one.mend()
     back_at = time.monotonic()
     for rule in made:
         api.await_state(rule, 120)
     house.progress.note(f"{len(sick)} calls and deliveries meanwhile, {len(calm)} before")
     seen = f"p99 {_share(sick, 0.99) * 1000:.0f} ms, calm {_share(calm, 0.99) * 1000:.0f} ms"
     house.promise(
-        "the target refuses, then hangs, for 60 s: calls of the API and deliveries at most x 2 at p99, or 50 ms",
+        "the targets refuse, then hang, for 60 s: calls of the API and deliveries at most x 2 at p99, or 50 ms",
         seen,
         _share(sick, 0.99) < max(0.05, 2 * _share(calm, 0.99)),
     )
-    house.promise("when it is back all completes by itself", f"{len(made)} rules, {time.monotonic() - back_at:.0f} s later", True)
-
-
-def _clear(house: House, table: str, columns: list[int]) -> bool:
-    """Whether any of these columns still shows what is stored."""
-    (row,) = house.warehouse.read(table, ", ".join(f"C{c}" for c in columns))
-    stored = ("ann@x.example", "a text", "12.5", "2020-02-02", "short")
-    return any(
-        str(cell).removesuffix("0") == stored[c % len(stored)].removesuffix("0") for cell, c in zip(row, columns, strict=True)
+    house.promise(
+        "when they are back all completes by itself", f"{len(made)} rules, {time.monotonic() - back_at:.0f} s later", True
     )
+
+
+def sick(house: House) -> None:
+    """One target refuses, then hangs; rules for the other one, beside and without that, in pairs."""
+    if len(house.warehouses) < 2:
+        house.progress.note("needs two targets")
+        return
+    numbers = itertools.count()
+    strays, looks = [0], [0]
+    with _watched(house, strays, looks):
+        _pairs(house, numbers)
+    house.promise(
+        "no call for a target ever waits in another target's queue",
+        f"{strays[0]} messages, in {looks[0]} looks at all queues",
+        strays[0] == 0 and looks[0] > 0,
+    )
+
+
+def _pairs(house: House, numbers: Iterator[int]) -> None:
+    for ill, well in (house.warehouses, house.warehouses[::-1]):
+        for spec in ({"kind": "status", "status": 503}, {"kind": "hang"}):
+            ratios, seen = [], []
+            for _ in range(5):
+                calm = _share(_changes(house, well, ill, numbers, 20), 0.99)
+                ill.fault(**spec, count=None, on="all")
+                try:
+                    beside = _share(_changes(house, well, ill, numbers, 20), 0.99)
+                finally:
+                    ill.mend()
+                ratios.append(beside / calm)
+                seen.append(f"{calm * 1000:.0f}:{beside * 1000:.0f}")
+            what = "refuses" if "status" in spec else "hangs"
+            house.promise(
+                f"{ill.target} {what}: rules of {well.target} at most x 1.5 at p99, median of 5 pairs",
+                f"x {statistics.median(ratios):.2f} (ms: {', '.join(seen)})",
+                statistics.median(ratios) <= 1.5,
+            )
+
+
+@contextmanager
+def _watched(house: House, strays: list[int], looks: list[int]) -> Iterator[None]:
+    """Looks at the queues all the time: messages that name one target, in a queue that is not its own."""
+    ends, broker = threading.Event(), house.system.redis()
+    task_by_target = {one.target: f"propagate_to_{one.target.partition('-')[0]}" for one in house.warehouses}
+
+    def look() -> None:
+        while not ends.wait(0.02):
+            for queue in ("inbound", "io", *(f"target-{target}" for target in task_by_target)):
+                waiting: Any = broker.lrange(queue, 0, -1)
+                named = [json.loads(message)["headers"]["task"] for message in waiting]
+                foreign = [task for target, task in task_by_target.items() if queue != f"target-{target}"]
+                strays[0] += sum(task in foreign for task in named)
+            looks[0] += 1
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
+
+
+def _changes(house: House, well: Warehouse, ill: Warehouse, numbers: Iterator[int], count: int) -> list[float]:
+    """How long rules of the well target took, 4 a second; each time the ill one has something to do as well."""
+    took: list[float] = []
+
+    def change(number: int, at: float) -> None:
+        time.sleep(max(0.0, at - time.monotonic()))
+        began_at = time.monotonic()
+        rule = house.api.create(f"well {number}", f"WELL{number}", REDACT, [well.target])
+        house.api.await_state(rule, 30)
+        took.append(time.monotonic() - began_at)
+
+    chosen = [next(numbers) for _ in range(count)]
+    well.make_tables([f"s{number}" for number in chosen], 4)
+    ill.make_tables([f"s{number}" for number in chosen], 4)
+    for number in chosen:
+        house.api.annotate([well.place(f"s{number}", f"c{c}") for c in range(4)], [f"WELL{number}"])
+        house.api.create(f"ill {number}", f"ILL{number}", REDACT, [ill.target])
+    start = time.monotonic() + 0.3
+    threads = [threading.Thread(target=change, args=(number, start + at / 4)) for at, number in enumerate(chosen)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return took
 
 
 @contextmanager
 def _reader(house: House, places: list[tuple[str, int]]) -> Iterator[dict[str, int]]:
     """Somebody who reads five columns over and over; of each, a value shown after it was hidden once counts as bare."""
-    seen, ends, hidden = {"reads": 0, "hidden": 0, "bare": 0}, threading.Event(), set[str]()
+    seen, ends, hidden = {"reads": 0, "hidden": 0, "bare": 0}, threading.Event(), set[tuple[str, str]]()
 
     def read() -> None:
         while not ends.is_set():
-            for table, column in places:
-                is_clear = _clear(house, table, [column % COLUMNS])
+            for (table, column), one in itertools.product(places, house.warehouses):
+                clear = is_clear(one, table, [column % COLUMNS])
                 seen["reads"] += 1
-                if not is_clear:
-                    hidden.add(table)
+                if not clear:
+                    hidden.add((one.target, table))
                     seen["hidden"] += 1
-                elif table in hidden:
+                elif (one.target, table) in hidden:
                     seen["bare"] += 1
 
     thread = threading.Thread(target=read)
@@ -256,13 +365,8 @@ def _reader(house: House, places: list[tuple[str, int]]) -> Iterator[dict[str, i
         thread.join()
 
 
-def _states(api: Api, rule: dict[str, Any]) -> dict[str, int]:
-    told = api.ask("GET", f"/security/rules/{rule['id']}/propagations?limit=1")[0]
-    return dict(told["targets"][0]["tables"])
-
-
 def _calls(house: House, seconds: float) -> list[float]:
-    """How long calls and deliveries took that have nothing to do with the warehouse, one after the other."""
+    """How long calls and deliveries took that have nothing to do with the warehouses, one after the other."""
     took, ends_at = [], time.monotonic() + seconds
     while time.monotonic() < ends_at:
         for call in (lambda: house.api.ask("GET", "/security/rules?limit=5"), lambda: _deliver(house)):
@@ -299,21 +403,19 @@ MEASURED: dict[str, Callable[[House], None]] = {
     "slow": slow,
     "wide": wide,
     "outage": outage,
+    "sick": sick,
 }
-EVERY = f"LILY_TARGET_{TARGET.upper().replace('-', '_')}_INVENTORY_EVERY_S"
-SHORT = {
-    EVERY: "5",
-    f"LILY_TARGET_{TARGET.upper().replace('-', '_')}_STATEMENT_TIMEOUT_S": "3",
-    "LILY_LEASE_S": "8",
-    "LILY_SWEEP_AFTER_S": "10",
-    "LILY_SWEEP_EVERY_S": "2",
-}
-SHORT_IN = {"wide": SHORT, "outage": SHORT}  # what dies or is away comes back sooner, so that a trial ends
+SHORT = {"LILY_LEASE_S": "8", "LILY_SWEEP_AFTER_S": "10", "LILY_SWEEP_EVERY_S": "2"}
+SHORT_FOR_EACH = {"INVENTORY_EVERY_S": "5", "STATEMENT_TIMEOUT_S": "3"}
+SHORT_IN = ("wide", "outage", "sick")  # what dies or is away comes back sooner, so that a trial ends
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.propagation", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts, each on a system of its own (all)")
+    parser.add_argument(
+        "--only", nargs="+", choices=MEASURED, default=list(MEASURED), help="parts, each on a system of its own (all)"
+    )
+    parser.add_argument("--targets", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of warehouses (all)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the blocks that end what was started
     progress = Progress()
@@ -322,19 +424,30 @@ def main() -> int:
     for part in arguments.only:
         progress.note(f"{part}: {(MEASURED[part].__doc__ or '').strip()}")
         folder = FOLDER / f"propagation-{part}"
+        ports = iter(_free_port, 0)
+        stand_ins = [KINDS[kind]() for kind in arguments.targets]
         try:
             with (
-                warehouse(folder.with_suffix(".warehouse"), _free_port()) as (stand_in, settings),
-                running("lily", folder, {**promises.settings(), **settings, **SHORT_IN.get(part, {})}) as system,
+                warehouses(stand_ins, folder.with_suffix(".warehouses"), ports) as (made, settings),
+                running("lily", folder, {**promises.settings(), **settings, **_short(part, made)}) as system,
             ):
-                house = House(system, Api(f"http://127.0.0.1:{system.ports['web']}"), stand_in, progress)
+                api = Api(f"http://127.0.0.1:{system.ports['web']}", [one.target for one in made])
+                house = House(system, api, made, progress)
                 time.sleep(3)  # the workers' first login
                 MEASURED[part](house)
                 found += house.promises
                 figures |= house.figures
         except Failed as error:
             found.append(Promise(part, str(error), False))
-    return conclude("propagation", found, figures)
+    parts = "" if len(arguments.only) == len(MEASURED) else f"-{'-'.join(arguments.only)}"
+    return conclude(f"propagation{parts}", found, figures)
+
+
+def _short(part: str, made: Sequence[Warehouse]) -> dict[str, str]:
+    if part not in SHORT_IN:
+        return {}
+    prefixes = [f"LILY_TARGET_{one.target.upper().replace('-', '_')}_" for one in made]
+    return {**SHORT, **{f"{prefix}{name}": value for prefix in prefixes for name, value in SHORT_FOR_EACH.items()}}
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import redis
 
 from sandbox.keeper import Keeper, end_group
 from sandbox.processes import parse_procfile
-from sandbox.surroundings import TARGET
+from sandbox.surroundings import TARGETS
 
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "515151515151"
@@ -133,7 +133,8 @@ class System:
     def _commands(self) -> dict[str, str]:
         commands = parse_procfile((ROOT / "Procfile").read_text())
         if self.kind == "lily":
-            left_out = (*LEFT_OUT, *([] if "LILY_TARGETS" in self.environ else [f"worker-{TARGET}"]))
+            there = self.environ.get("LILY_TARGETS", "").split(",")
+            left_out = (*LEFT_OUT, *(f"worker-{name}" for name in TARGETS if name not in there))
             return {name: command for name, command in commands.items() if name not in left_out}
         worker = commands["worker-inbound"].replace("tasks.celery", "benchmarks.naive:celery")
         return {"web": "python -m benchmarks.naive", "worker-inbound": worker}

@@ -1,8 +1,8 @@
 """`make demo`: a guided tour of the running system. It sends alerts, shows what becomes of them, and checks all of it.
 
 Alerts are made up in Monte Carlo's stand-in, which sends its signed webhooks to Lily; what became of them is asked of Lily's API
-and read from a queue behind the event bus. Then a rule masks customers in Snowflake's stand-in, and goes again. Each run has
-alerts and a rule of its own, so it can be repeated at will.
+and read from a queue behind the event bus. Then one rule masks customers in the stand-ins of two warehouses, and goes again. Each
+run has alerts and a rule of its own, so it can be repeated at will.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from sandbox.console import Console
 from sandbox.demo_report import Check, Ink, short
 from sandbox.demo_steps import Told, Tour
 from sandbox.demo_system import Message, Unmet, find
-from sandbox.surroundings import TARGET
 
 PATIENCE_S = 10.0
 EXAMPLE = "marked"  # this step's message is shown whole
@@ -45,7 +44,7 @@ def main(arguments: list[str]) -> int:
         tour.take()
         messages = tour.system.messages([one.message_id for one in tour.told], patience_s)
         console.step(f"the subscriber's queue had {sum(map(len, messages.values()))} messages about them")
-        secured = security.take(tour.system, console, patience_s) if TARGET in tour.system.targets else None
+        secured = security.take(tour.system, console, patience_s)
         show(tour, messages, ink)
         if secured:
             show_rule(secured, ink)
@@ -71,16 +70,15 @@ def show(tour: Tour, messages: Messages, ink: Ink) -> None:
 
 
 def show_rule(seen: security.Seen, ink: Ink) -> None:
-    """The customers before, with and after the rule, the statements that ran, and the proof."""
-    for title, rows in seen.tables.items():
-        _say(*report.heading(f"Customers {title}", ink))
-        _say(*report.grid(security.COLUMNS, rows[: security.SHOWN], ink))
-        if title.startswith("with the rule") and title.endswith(security.READER):
-            _say(*report.heading(f"What ran in Snowflake, enforced and proven {seen.enforced_ms:.0f} ms after the API call", ink))
-            _say(*report.statements(seen.statements))
-            told = seen.proof["behaviours"]
-            proven = [[one["object"], ", ".join(one["reader"]) or "everybody else", one["seen"]] for one in told]
-            _say("", *report.grid(("policy, tried on made-up values", "reader", "is shown"), proven, ink))
+    """The customers before, with and after the rule, side by side, the statements that ran, and the proofs."""
+    for moment in seen.moments:
+        _say(*report.heading(f"Customers {moment}", ink), *report.grid(*security.beside(seen, moment), ink))
+    for side in seen.sides:
+        _say(*report.heading(f"What ran in {side.title}; all proven {seen.enforced_ms:.0f} ms after the API call", ink))
+        _say(*report.statements(seen.statements[side.target]))
+        told = seen.proofs[side.target]["behaviours"]
+        proven = [[one["object"], ", ".join(one["reader"]) or "everybody else", one["seen"]] for one in told]
+        _say("", *report.grid(("object, tried on made-up values", "reader", "is shown"), proven, ink))
 
 
 def judge(tour: Tour, messages: Messages, more: Iterable[Check], ink: Ink) -> bool:
@@ -98,6 +96,7 @@ def tell_where(tour: Tour) -> None:
         ("Figures", f"{system.web}/metrics"),
         ("Monte Carlo stand-in", f"{system.monte_carlo}  (its alerts, and what it can be made to do)"),
         ("Snowflake stand-in", f"{system.snowflake_url}  (its tables, who ran what)"),
+        ("Databricks stand-in", f"{system.databricks_url}  (the same)"),
         ("Flower", system.flower),
         ("Logs", system.logs),
     ]

@@ -1,4 +1,4 @@
-"""The second half of the tour: a rule takes effect in Snowflake, is proven, and goes again, seen as an analyst sees it."""
+"""The second part of the tour: one rule takes effect in two warehouses at once, is proven, and goes again, as analysts see it."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -8,81 +8,142 @@ from typing import Any
 from sandbox.console import Console
 from sandbox.demo_report import Check
 from sandbox.demo_system import Answer, System, Unmet, until
-from sandbox.surroundings import TARGET
+from sandbox.surroundings import DATABRICKS, SNOWFLAKE
 
-TABLE = ("ANALYTICS", "CRM", "CUSTOMERS")
-COLUMNS = ("NAME", "EMAIL", "PHONE", "BORN", "COUNTRY", "BALANCE")
-QUERY = f"SELECT {', '.join(COLUMNS)} FROM {'.'.join(TABLE)} ORDER BY ID"  # noqa: S608 - names from here
-SENSITIVE = ("EMAIL", "PHONE", "BORN")
+COLUMNS = ("name", "email", "phone", "born", "country", "balance")
+SENSITIVE = ("email", "phone", "born")
+SHOWN = ("name", "email", "born")  # of each warehouse, side by side
+ROWS_SHOWN = 5
 SOURCE = "demo"
 CLASS = "PERSONAL"
-READER, EXEMPT, ABOVE = "ANALYST", "SUPPORT", "SUPPORT_LEAD"
 RULE = {
     "name": "Demo: hide personal data",
     "regulation": "GDPR",
     "match": {"classifications": [CLASS]},
     "action": {"kind": "partial", "parameters": {"keep_last": 3}},
-    "exempt": [{"role": EXEMPT, "reason": "answers the phone"}],
-    "targets": [TARGET],
+    "exempt": [
+        {"role": "SUPPORT", "reason": "answers the phone"},
+        {"group": "support", "reason": "answers the phone"},
+    ],
 }
 ENDS = ("enforced", "nothing_to_do")
-SHOWN = 5  # rows of each table
 
 Rows = list[list[Any]]
 
 
+@dataclass(frozen=True)
+class Side:
+    """One warehouse: where the customers are, who reads them, and in which case names are stored."""
+
+    target: str
+    title: str
+    table: tuple[str, str, str]
+    reader: str
+    exempt: str  # inherits what the rule exempts
+
+    def read(self, system: System, who: str) -> Rows:
+        stored = [column.upper() if self.target == SNOWFLAKE else column for column in COLUMNS]
+        query = f"SELECT {', '.join(stored)} FROM {'.'.join(self.table)} ORDER BY {'ID' if stored[0].isupper() else 'id'}"  # noqa: S608
+        if self.target == SNOWFLAKE:
+            return system.snowflake(query, role=who, trusted=False, warehouse="BI_WH", secondary="NONE")
+        return system.databricks(query, user=who)
+
+    def left(self, system: System) -> list[str]:
+        """What Lily has left in the warehouse."""
+        if self.target == SNOWFLAKE:
+            found = system.snowflake("SHOW MASKING POLICIES IN SCHEMA GOV.LILY")
+            return [str(row[1]) for row in found if "known_answer" not in str(row[1])]
+        query = "SELECT routine_name FROM system.information_schema.routines WHERE routine_schema = 'lily'"
+        return [str(row[0]) for row in system.databricks(query) if "known_answer" not in str(row[0])]
+
+    def places(self) -> list[dict[str, str]]:
+        database, schema, table = self.table
+        at = {"target": self.target, "database": database, "schema": schema, "table": table}
+        return [{**at, "column": column.upper() if self.target == SNOWFLAKE else column} for column in SENSITIVE]
+
+
+SIDES = (
+    Side(SNOWFLAKE, "Snowflake", ("ANALYTICS", "CRM", "CUSTOMERS"), "ANALYST", "SUPPORT_LEAD"),
+    Side(DATABRICKS, "Databricks", ("analytics", "crm", "customers"), "ana@example.com", "lea@example.com"),
+)
+
+
 @dataclass
 class Seen:
-    """What one run saw: the table in its states, what ran, and how long it took from the API call to the proof."""
+    """What one run saw: the customers by moment and warehouse, what ran, and how long it took from the API call to the proof."""
 
-    tables: dict[str, Rows] = field(default_factory=dict)
-    statements: Sequence[str] = ()
-    proof: Mapping[str, Any] = field(default_factory=dict)
+    sides: Sequence[Side]
+    moments: dict[str, dict[str, Rows]] = field(default_factory=dict)  # by moment and target
+    statements: dict[str, Sequence[str]] = field(default_factory=dict)
+    proofs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     enforced_ms: float = 0.0
     gone_ms: float = 0.0
-    left: Rows = field(default_factory=list)
+    left: dict[str, list[str]] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
 
+    def look(self, system: System, moment: str, who: Mapping[str, str]) -> None:
+        self.moments[moment] = {side.target: side.read(system, who[side.target]) for side in self.sides}
 
-def take(system: System, console: Console, patience_s: float) -> Seen:
-    """Annotate, make the rule, look, delete it, look again. Raises Unmet where there is no sense in going on."""
-    seen = Seen()
-    console.step(f"a rule takes effect in Snowflake ({'.'.join(TABLE)}, read as {READER})")
-    seen.tables[f"before, as {READER}"] = before = _read(system, READER)
-    _annotate(system, [CLASS])
+
+def take(system: System, console: Console, patience_s: float) -> Seen | None:
+    """Annotate, make the rule, look, delete it, look again. None: this system has no such warehouse. Raises Unmet."""
+    sides = [side for side in SIDES if side.target in system.targets]
+    if not sides:
+        return None
+    seen = Seen(sides)
+    readers, leads = {s.target: s.reader for s in sides}, {s.target: s.exempt for s in sides}
+    console.step(f"one rule takes effect in {' and '.join(f'{s.title} ({s.table[2]}, read as {s.reader})' for s in sides)}")
+    seen.look(system, "before", readers)
+    _annotate(system, sides, [CLASS])
     try:
         began_at = time.monotonic()
-        rule = _expect(system.ask("POST", "/security/rules", RULE), 201, "the rule")
+        rule = _expect(system.ask("POST", "/security/rules", {**RULE, "targets": [s.target for s in sides]}), 201, "the rule")
         made = _await(system, rule, patience_s)
         seen.enforced_ms = (time.monotonic() - began_at) * 1000
-        console.step(f"  enforced        {rule['id']}, {seen.enforced_ms:.0f} ms from the API call to the proof")
-        record = made["items"][0]
-        seen.statements, seen.proof = record["statements"], record["proof"]
-        seen.tables[f"with the rule, as {READER}"] = during = _read(system, READER)
-        seen.tables[f"with the rule, as {ABOVE}, which inherits the exempt {EXEMPT}"] = above = _read(system, ABOVE)
+        console.step(f"  enforced        {rule['id']}, {seen.enforced_ms:.0f} ms from the API call to the last proof")
+        for record in made["items"]:
+            seen.statements[record["target"]], seen.proofs[record["target"]] = record["statements"], record["proof"]
+        seen.look(system, "with the rule", readers)
+        seen.look(system, "as somebody who is exempt", leads)
         began_at = time.monotonic()
         gone = system.ask("DELETE", f"/security/rules/{rule['id']}", None, {"If-Match": f'"{rule["version"]}"'})
         _await(system, _expect(gone, 202, "the deletion"), patience_s)
         seen.gone_ms = (time.monotonic() - began_at) * 1000
         console.step(f"  deleted         everything is taken away again, after {seen.gone_ms:.0f} ms")
     finally:
-        _annotate(system, [])
-    seen.tables[f"after the rule, as {READER}"] = after = _read(system, READER)
-    seen.left = system.snowflake("SHOW MASKING POLICIES IN SCHEMA GOV.LILY")
-    seen.checks = _checks(seen, before, during, above, after)
+        _annotate(system, sides, [])
+    seen.look(system, "after the rule", readers)
+    seen.left = {side.target: side.left(system) for side in sides}
+    seen.checks = [check for side in sides for check in _checks(seen, side)]
     return seen
 
 
-def _checks(seen: Seen, before: Rows, during: Rows, above: Rows, after: Rows) -> list[Check]:
-    shown = {row["seen"] for row in seen.proof["behaviours"]}
-    proven = (seen.proof["outcome"], "clear" in shown, "partial" in shown)
+def beside(seen: Seen, moment: str) -> tuple[list[str], list[list[Any]]]:
+    """The customers as every warehouse shows them, side by side: heads and rows."""
+    heads = [f"{column} in {side.title}" for column in SHOWN for side in seen.sides]
+    tables = [seen.moments[moment][side.target] for side in seen.sides]
+    places = [COLUMNS.index(column) for column in SHOWN]
+    return heads, [[row[place] for place in places for row in some] for some in zip(*tables, strict=True)][:ROWS_SHOWN]
+
+
+def _checks(seen: Seen, side: Side) -> list[Check]:
+    before, during, exempt, after = (
+        _texts(seen.moments[m][side.target]) for m in ("before", "with the rule", "as somebody who is exempt", "after the rule")
+    )
+    proof = seen.proofs[side.target]
+    shown = {row["seen"] for row in proof["behaviours"]}
+    name = side.title
     return [
-        Check(f"{READER} saw everything before", _stored(before), before),
-        Check(f"{READER} sees the ends of addresses and numbers, and no birthday", _masked(before), during),
-        Check(f"{ABOVE} sees everything: it inherits {EXEMPT}, which the rule exempts", before, above),
-        Check("the rule is enforced, and proven for readers of both kinds", ("enforced", True, True), proven),
-        Check(f"after the rule {READER} sees what it saw before", before, after),
-        Check("no policy of the rule is left in the warehouse", [], _policies(seen.left)),
+        Check(f"{name}: {side.reader} saw everything before", _stored(before), before),
+        Check(f"{name}: {side.reader} sees the ends of addresses and numbers, and no birthday", _masked(before), during),
+        Check(f"{name}: {side.exempt} sees everything, by what is inherited from who is exempt", before, exempt),
+        Check(
+            f"{name}: the rule is enforced, and proven for readers of both kinds",
+            ("enforced", True, True),
+            (proof["outcome"], "clear" in shown, "partial" in shown),
+        ),
+        Check(f"{name}: after the rule {side.reader} sees what was seen before", before, after),
+        Check(f"{name}: nothing of the rule is left in the warehouse", [], seen.left[side.target]),
     ]
 
 
@@ -103,15 +164,9 @@ def _await(system: System, rule: Mapping[str, Any], patience_s: float) -> Any:
     return found
 
 
-def _annotate(system: System, classifications: list[str]) -> None:
-    database, schema, table = TABLE
-    place = {"target": TARGET, "database": database, "schema": schema, "table": table}
-    entries = [{**place, "column": column, "classifications": classifications} for column in SENSITIVE]
+def _annotate(system: System, sides: Sequence[Side], classifications: list[str]) -> None:
+    entries = [{**place, "classifications": classifications} for side in sides for place in side.places()]
     _expect(system.ask("PUT", "/security/annotations", {"source": SOURCE, "annotations": entries}), 200, "the annotations")
-
-
-def _read(system: System, role: str) -> Rows:
-    return system.snowflake(QUERY, role=role, trusted=False, warehouse="BI_WH", secondary="NONE")
 
 
 def _expect(answer: Answer, status: int, what: str) -> Any:
@@ -120,23 +175,23 @@ def _expect(answer: Answer, status: int, what: str) -> Any:
     return answer.body
 
 
-def _stored(rows: Rows) -> Rows:
+def _texts(rows: Rows) -> list[list[str | None]]:
+    return [[None if cell is None else str(cell) for cell in row] for row in rows]
+
+
+def _stored(rows: list[list[str | None]]) -> list[list[str | None]]:
     """Rows in which nothing is hidden."""
     return [row for row in rows if None not in row and "*" not in "".join(map(str, row))]
 
 
-def _masked(rows: Rows) -> Rows:
+def _masked(rows: list[list[str | None]]) -> list[list[str | None]]:
     """What partial with the last three characters makes of these rows; of a date it can only make nothing."""
-    hidden = {COLUMNS.index("EMAIL"), COLUMNS.index("PHONE")}
+    hidden = {COLUMNS.index("email"), COLUMNS.index("phone")}
     return [
-        [None if place == COLUMNS.index("BORN") else _ends(cell) if place in hidden else cell for place, cell in enumerate(row)]
+        [None if at == COLUMNS.index("born") else _ends(cell) if at in hidden else cell for at, cell in enumerate(row)]
         for row in rows
     ]
 
 
-def _ends(text: str) -> str:
-    return "*" * (len(text) - 3) + text[-3:]
-
-
-def _policies(rows: Rows) -> list[str]:
-    return [str(row[1]) for row in rows if "known_answer" not in str(row[1])]
+def _ends(text: str | None) -> str:
+    return "*" * (len(text or "") - 3) + (text or "")[-3:]

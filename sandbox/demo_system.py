@@ -18,7 +18,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox import snowflake_world
+from sandbox import databricks_world, snowflake_world
 from sandbox.surroundings import ROOT
 
 READY_S = 20.0
@@ -60,6 +60,7 @@ class System:
         self.web: str = state["web_url"]
         self.monte_carlo: str = state["monte_carlo_url"]
         self.snowflake_url: str = state["snowflake_url"]
+        self.databricks_url: str = state["databricks_url"]
         self.targets: list[str] = state["targets"]
         self.flower: str = state["flower_url"]
         self.logs: str = state["logs"]
@@ -95,6 +96,13 @@ class System:
             return snowflake_world.sql(self.snowflake_url, text, **how)
         except (snowflake_world.Refused, OSError) as error:
             raise Unmet(f"{self.snowflake_url} was to run {text[:100]}, but: {error}") from error
+
+    def databricks(self, text: str, **how: Any) -> list[list[Any]]:
+        """The rows of a statement in Databricks' stand-in; `how` says as whom. Raises Unmet if it refuses."""
+        try:
+            return databricks_world.sql(self.databricks_url, text, **how)
+        except (databricks_world.Refused, OSError) as error:
+            raise Unmet(f"{self.databricks_url} was to run {text[:100]}, but: {error}") from error
 
     def messages(self, ids: Collection[str], within_s: float) -> dict[str, list[Message]]:
         """What came for these ids of CloudEvents and all other occurrences of their events, by id.

@@ -18,13 +18,15 @@ ACCOUNT = "424242424242"  # to ministack, an access key of 12 digits is the acco
 CLIENT = "demo"
 CLIENT_SCOPES = "events:read events:replay rules:read rules:write rules:weaken annotations:write audit:read admin"
 QUEUE = "lily-demo"
-TARGET = "snowflake-prod"  # unless LILY_TARGETS says otherwise
+SNOWFLAKE, DATABRICKS = "snowflake-prod", "databricks-prod"  # the targets, unless LILY_TARGETS says otherwise
+TARGETS = (SNOWFLAKE, DATABRICKS)
 DEFAULT_PORTS = {
     "LILY_WEB_PORT": 8000,
     "LILY_RUN_REDIS_PORT": 6390,
     "LILY_RUN_AWS_PORT": 4570,
     "LILY_RUN_MONTE_CARLO_PORT": 8010,
     "LILY_RUN_SNOWFLAKE_PORT": 8020,
+    "LILY_RUN_DATABRICKS_PORT": 8030,
     "LILY_RUN_FLOWER_PORT": 5555,
 }
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -44,6 +46,7 @@ class Surroundings:
     aws_port: int
     monte_carlo_port: int
     snowflake_port: int
+    databricks_port: int
     flower_port: int
     lily: Mapping[str, str]  # the environment of Lily's processes
     standins: Mapping[str, str]  # and of the stand-ins
@@ -62,6 +65,11 @@ class Surroundings:
     def snowflake(self) -> str:
         """Where Snowflake's stand-in answers."""
         return f"http://127.0.0.1:{self.snowflake_port}"
+
+    @property
+    def databricks(self) -> str:
+        """Where Databricks' stand-in answers."""
+        return f"http://127.0.0.1:{self.databricks_port}"
 
     @property
     def targets(self) -> list[str]:
@@ -99,6 +107,7 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
         aws_port=ports["LILY_RUN_AWS_PORT"],
         monte_carlo_port=ports["LILY_RUN_MONTE_CARLO_PORT"],
         snowflake_port=ports["LILY_RUN_SNOWFLAKE_PORT"],
+        databricks_port=ports["LILY_RUN_DATABRICKS_PORT"],
         flower_port=ports["LILY_RUN_FLOWER_PORT"],
         lily=lily | _base(environ, ".venv"),
         standins=_base(environ, ".venv-sandbox")
@@ -107,6 +116,7 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
             "SANDBOX_MC_ID": lily.get("LILY_SOURCE_MONTE_CARLO_API_ID", generated["monte_carlo_id"]),
             "SANDBOX_MC_TOKEN": lily.get("LILY_SOURCE_MONTE_CARLO_API_TOKEN", generated["monte_carlo_token"]),
             "SANDBOX_SNOWFLAKE_PUBLIC_KEY": public_key(generated["snowflake_key"]),
+            "SANDBOX_DATABRICKS_CLIENT_SECRET": generated["databricks_client"],
         },
     )
 
@@ -132,7 +142,11 @@ def _lily_environment(
             "LILY_SOURCE_MONTE_CARLO_API_TOKEN": generated["monte_carlo_token"],
         }
     if not environ.get("LILY_TARGETS", "").strip():
-        defaults |= _snowflake(ports["LILY_RUN_SNOWFLAKE_PORT"], generated["snowflake_key"])
+        defaults |= {
+            "LILY_TARGETS": ",".join(TARGETS),
+            **snowflake_settings(f"http://127.0.0.1:{ports['LILY_RUN_SNOWFLAKE_PORT']}", generated["snowflake_key"]),
+            **databricks_settings(f"http://127.0.0.1:{ports['LILY_RUN_DATABRICKS_PORT']}", generated["databricks_client"]),
+        }
     given = {name: value for name, value in environ.items() if name.startswith("LILY_")}
     settled = {name: str(port) for name, port in ports.items()} | {"LILY_RUN_DATA": str(data)}
     clients = _words(environ.get("LILY_CLIENTS", ""))
@@ -141,11 +155,11 @@ def _lily_environment(
     return defaults | given | settled
 
 
-def _snowflake(port: int, key: str) -> dict[str, str]:
-    """The stand-in as a target, with the account that sandbox.snowflake_world makes there."""
+def snowflake_settings(url: str, key: str) -> dict[str, str]:
+    """The stand-in as a target, with the account that sandbox.snowflake_world makes there; `key`: PEM."""
     values = {
         "KIND": "snowflake",
-        "URL": f"http://127.0.0.1:{port}",
+        "URL": url,
         "ACCOUNT": "SANDBOX",
         "USER": "LILY_SVC",
         "PRIVATE_KEY": key.replace("\n", "\\n"),  # on one line, as files of environments want it
@@ -154,8 +168,25 @@ def _snowflake(port: int, key: str) -> dict[str, str]:
         "HOME": "GOV.LILY",
         "DATABASES": "ANALYTICS",
     }
-    prefix = f"LILY_TARGET_{TARGET.upper().replace('-', '_')}_"
-    return {"LILY_TARGETS": TARGET, **{f"{prefix}{name}": value for name, value in values.items()}}
+    return {f"{_prefix(SNOWFLAKE)}{name}": value for name, value in values.items()}
+
+
+def databricks_settings(url: str, client_secret: str) -> dict[str, str]:
+    """The stand-in as a target, with the workspace that sandbox.databricks_world makes there."""
+    values = {
+        "KIND": "databricks",
+        "URL": url,
+        "OAUTH_CLIENT_ID": "lily-svc",
+        "OAUTH_CLIENT_SECRET": client_secret,
+        "WAREHOUSE": "abcdef0123456789",
+        "HOME": "gov.lily",
+        "DATABASES": "analytics",
+    }
+    return {f"{_prefix(DATABRICKS)}{name}": value for name, value in values.items()}
+
+
+def _prefix(target: str) -> str:
+    return f"LILY_TARGET_{target.upper().replace('-', '_')}_"
 
 
 def _base(environ: Mapping[str, str], virtualenv: str) -> dict[str, str]:
@@ -220,6 +251,7 @@ def _secrets(path: Path) -> dict[str, str]:
         "monte_carlo_id": secrets.token_hex(8),
         "monte_carlo_token": secrets.token_urlsafe(24),
         "hash_salt": secrets.token_hex(16),
+        "databricks_client": secrets.token_urlsafe(24),
     }
     try:
         kept = json.loads(path.read_text()) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""`make run`: Redis, the stand-ins of AWS, Monte Carlo and Snowflake, and Lily's processes as the Procfile lists them.
+"""`make run`: Redis, the stand-ins of all outside systems, and Lily's processes as the Procfile lists them.
 
 Everything it makes lies in one folder (`.lily`): secrets, logs, the AWS stand-in's journal, and `run.json`, which tells
 `make demo` where to find the running system.
@@ -29,7 +29,7 @@ from sandbox.surroundings import (
     CLIENT_SCOPES,
     QUEUE,
     ROOT,
-    TARGET,
+    TARGETS,
     Refused,
     Surroundings,
     look_around,
@@ -121,10 +121,13 @@ class Run:
     async def start(self) -> None:
         """Start all, in order, and return when it is ready. Raises Refused if it cannot be."""
         await asyncio.gather(*map(self._start_standin, self._standins))
-        command = f"python -m sandbox.snowflake_world --url {self._around.snowflake}"
-        world = Program("snowflake-world", command, self._around.standins, ROOT)
-        await asyncio.gather(self._set_up(), self._run_once(world))
-        self._console.step("table, event bus, demo queue and a warehouse with customers are there")
+        worlds = {"snowflake-world": self._around.snowflake, "databricks-world": self._around.databricks}
+        made = [
+            self._run_once(Program(name, f"python -m sandbox.{name.replace('-', '_')} --url {url}", self._around.standins, ROOT))
+            for name, url in worlds.items()
+        ]
+        await asyncio.gather(self._set_up(), *made)
+        self._console.step("table, event bus, demo queue and two warehouses with customers are there")
         for name, command in self._commands.items():
             await self.processes.start(Program(name, command, self._around.lily, ROOT))
         if not self._commands:
@@ -204,6 +207,7 @@ class Run:
             ("API", f"{around.web}  (documentation: {around.web}/docs)"),
             ("Monte Carlo stand-in", around.monte_carlo),
             ("Snowflake stand-in", around.snowflake),
+            ("Databricks stand-in", around.databricks),
             *([("Flower", around.flower)] if "flower" in self._commands else []),
             ("Logs", f"{_short(self.processes.log('*'))}"),
             ("Data", f"{_short(around.data)}  (kept; `make clean` removes it)"),
@@ -227,6 +231,7 @@ class Run:
             "web_url": around.web,
             "monte_carlo_url": around.monte_carlo,
             "snowflake_url": around.snowflake,
+            "databricks_url": around.databricks,
             "targets": around.targets,
             "flower_url": around.flower,
             "redis_url": around.lily["LILY_REDIS_URL"],
@@ -244,10 +249,11 @@ class Run:
 
 
 def for_targets(commands: Mapping[str, str], targets: list[str]) -> dict[str, str]:
-    """The commands with a worker for each target, made after the one that the Procfile has for the target of `make run`."""
-    pattern = commands.get(f"worker-{TARGET}")
-    others = {name: command for name, command in commands.items() if name != f"worker-{TARGET}"}
-    workers = {f"worker-{name}": pattern.replace(TARGET, name) for name in targets} if pattern else {}
+    """The commands with a worker for each target: its own, else one made after that of a target of `make run`."""
+    of_targets = {name: commands[f"worker-{name}"] for name in TARGETS if f"worker-{name}" in commands}
+    others = {name: command for name, command in commands.items() if name.removeprefix("worker-") not in of_targets}
+    patterns = [command.replace(name, "{target}") for name, command in of_targets.items()]
+    workers = {f"worker-{name}": patterns[0].replace("{target}", name) for name in targets} if patterns else {}
     return {**others, **workers}
 
 
@@ -268,6 +274,11 @@ def _standins(around: Surroundings) -> tuple[StandIn, ...]:
             "snowflake",
             f"python -m sandbox.snowflake --port {around.snowflake_port} --state {account}",
             f"{around.snowflake}/healthz",
+        ),
+        StandIn(
+            "databricks",
+            f"python -m sandbox.databricks --port {around.databricks_port}",
+            f"{around.databricks}/healthz",
         ),
     )
 
