@@ -53,8 +53,7 @@ class Side:
         if self.target == SNOWFLAKE:
             found = system.snowflake("SHOW MASKING POLICIES IN SCHEMA GOV.LILY")
             return [str(row[1]) for row in found if "known_answer" not in str(row[1])]
-        query = "SELECT routine_name FROM system.information_schema.routines WHERE routine_schema = 'lily'"
-        return [str(row[0]) for row in system.databricks(query) if "known_answer" not in str(row[0])]
+        return [name for name in system.databricks_dump()["functions"] if "known_answer" not in name]
 
     def places(self) -> list[dict[str, str]]:
         database, schema, table = self.table

@@ -104,6 +104,13 @@ class System:
         except (databricks_world.Refused, OSError) as error:
             raise Unmet(f"{self.databricks_url} was to run {text[:100]}, but: {error}") from error
 
+    def databricks_dump(self) -> Any:
+        """Everything that Databricks' stand-in holds, but rows. Raises Unmet."""
+        answer = ask(f"{self.databricks_url}/sandbox/dump?rows=false")
+        if answer.status != 200:
+            raise Unmet(f"{self.databricks_url}/sandbox/dump was answered with {_seen(answer)}")
+        return answer.body
+
     def messages(self, ids: Collection[str], within_s: float) -> dict[str, list[Message]]:
         """What came for these ids of CloudEvents and all other occurrences of their events, by id.
 
