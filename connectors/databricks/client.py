@@ -69,7 +69,7 @@ def run(instance: str, statement: str, binds: Mapping[str, str] | None = None, g
     body: dict[str, Any] = {
         "statement": statement,
         "warehouse_id": config.warehouse or "",
-        "wait_timeout": f"{min(max(int(config.statement_timeout_s) - 1, WAIT_S[0]), WAIT_S[1])}s",
+        "wait_timeout": _wait(config),
         "on_wait_timeout": "CONTINUE",
         "disposition": "INLINE",
         "format": "JSON_ARRAY",
@@ -160,6 +160,13 @@ def _finished(config: TargetSettings, told: dict[str, Any], group: str, ends_at:
         pause_s = min(2 * pause_s, POLL_S[1])
         told = _call(config, group, "GET", path)
     return told
+
+
+def _wait(config: TargetSettings) -> str:
+    """How long the service itself waits for the result: less than the deadline, and not at all where that is too short."""
+    least, most = WAIT_S
+    seconds = int(config.statement_timeout_s) - 1
+    return f"{min(seconds, most)}s" if seconds >= least else "0s"
 
 
 def _state(told: Mapping[str, Any]) -> str:
