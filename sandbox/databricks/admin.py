@@ -69,6 +69,7 @@ class Admin:
             known = any(route == path for _, route in self._routes)
             raise Bad(405 if known else 404, "", f"{method} /{path} is not here; GET / tells what is")
         with run.lock:
+            self.world.changes += method != "GET"
             return found(value, query)
 
     def _sql(self, body: Any) -> Awaitable[Answer]:

@@ -220,6 +220,14 @@ class Metastore:
                 yield from schema.tables.values()
 
 
+def pass_keys(metastore: Metastore) -> None:
+    """Give out no key that something in `metastore` has already."""
+    tables = list(metastore.tables())
+    taken = [table.key for table in tables] + [column.key for table in tables for column in table.columns.values()]
+    while taken and next(_keys) < max(int(key[1:]) for key in taken):
+        pass
+
+
 def shown(path: Path) -> str:
     """A name as messages show it."""
     return ".".join(quote(part) for part in path)

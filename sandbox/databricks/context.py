@@ -51,6 +51,7 @@ class World:
     metastore: Metastore = field(default_factory=Metastore)
     directory: Directory = field(default_factory=Directory)
     warehouses: dict[str, Warehouse] = field(default_factory=dict)
+    changes: int = 0  # how often anything that is kept changed
 
     def context(self, identity: Identity, **more: Any) -> "Context":
         """For one statement or request."""

@@ -64,6 +64,13 @@ class Directory:
         self._numbers = itertools.count(9001)
         self._past: list[tuple[float, dict[str, frozenset[str]]]] = []
 
+    def restore(self, principals: dict[str, Principal], groups: dict[str, Group]) -> None:
+        """As they were kept; new ones get other ids."""
+        self.principals, self.groups = principals, groups
+        ids = [each.id for each in principals.values()] + list(groups)
+        self._numbers = itertools.count(max(map(int, ids), default=9000) + 1)
+        self.remember()
+
     def add_principal(self, name: str, kind: str, display: str = "", secret: str = "", *, admin: bool = False) -> Principal:
         """Made, or changed if it is there."""
         there = self.principals.get(name)

@@ -63,6 +63,7 @@ def run_one(context: Context, node: nodes.Statement) -> Result:
     if isinstance(node, nodes.Script):
         raise errors.unsupported("a script in a script")
     with lock:
+        context.world.changes += 1
         return _DO[type(node)](context, node)
 
 

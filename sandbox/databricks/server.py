@@ -161,6 +161,7 @@ class Server:
             return Call(context, request.method, parts[after:], request.query, request.json())
 
         with run.lock:
+            self.world.changes += request.method != "GET"
             if parts[:3] == ["api", "2.1", "unity-catalog"]:
                 return 200, rest.answer(call(3))
             if parts[:3] == ["api", "2.1", "tag-policies"]:
