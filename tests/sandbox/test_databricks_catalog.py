@@ -265,3 +265,74 @@ def test_taking_everything_back_leaves_the_state_of_before(databricks: Databrick
         "DROP FUNCTION gov.lily.m",
     )
     assert databricks.dump() == before
+
+
+# Tables that change
+
+
+def test_comments_are_set_and_taken_away(databricks: Databricks, client: Any) -> None:
+    done(
+        databricks,
+        client,
+        "CREATE FUNCTION gov.lily.m (v STRING) RETURNS STRING RETURN v",
+        "COMMENT ON FUNCTION gov.lily.m IS 'it\\'s; --'",
+        f"COMMENT ON COLUMN {EMAIL} IS 'mail'",
+        f"COMMENT ON TABLE {CUSTOMERS} IS 'people'",
+    )
+    assert client.functions.get("gov.lily.m").comment == "it's; --"
+    table = client.tables.get(CUSTOMERS)
+    assert (table.comment, table.columns[2].comment) == ("people", "mail")
+
+    done(databricks, client, f"COMMENT ON TABLE {CUSTOMERS} IS NULL")
+    assert client.tables.get(CUSTOMERS).comment is None
+
+
+def test_a_renamed_table_keeps_its_id_and_its_mask(databricks: Databricks, client: Any) -> None:
+    done(
+        databricks,
+        client,
+        "CREATE FUNCTION gov.lily.m (v STRING) RETURNS STRING RETURN '-'",
+        f"ALTER TABLE {CUSTOMERS} ALTER COLUMN email SET MASK gov.lily.m",
+    )
+    first = client.tables.get(CUSTOMERS).table_id
+
+    databricks.sql(f"ALTER TABLE {CUSTOMERS} RENAME TO analytics.crm.people")
+
+    assert client.tables.get("analytics.crm.people").table_id == first
+    assert databricks.sql("SELECT DISTINCT email FROM analytics.crm.people") == [["-"]]
+    with pytest.raises(NotFound):
+        client.tables.get(CUSTOMERS)
+
+
+def test_reads_fail_when_a_column_that_protection_needs_is_gone(databricks: Databricks, client: Any) -> None:
+    done(
+        databricks,
+        client,
+        "CREATE FUNCTION gov.lily.rf (c STRING) RETURNS BOOLEAN RETURN c = 'DE'",
+        f"ALTER TABLE {CUSTOMERS} SET ROW FILTER gov.lily.rf ON (country)",
+        f"ALTER TABLE {CUSTOMERS} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')",
+        f"ALTER TABLE {CUSTOMERS} RENAME COLUMN country TO land",
+    )
+
+    refused = databricks.refusal(client, f"SELECT id FROM {CUSTOMERS}")
+    assert refused[0] == "QUERIED_TABLE_INCOMPATIBLE_WITH_ROW_LEVEL_SECURITY_POLICY"
+    done(databricks, client, f"ALTER TABLE {CUSTOMERS} SET ROW FILTER gov.lily.rf ON (land)")
+    assert databricks.sql(f"SELECT count(*) FROM {CUSTOMERS}") == [["2"]]
+
+
+def test_tables_are_listed_in_pages_with_their_masks(databricks: Databricks, client: Any) -> None:
+    databricks.sql(*(f"CREATE TABLE analytics.crm.t{at} (a STRING)" for at in range(5)))
+    done(
+        databricks,
+        client,
+        "CREATE FUNCTION gov.lily.m (v STRING) RETURNS STRING RETURN '-'",
+        "ALTER TABLE analytics.crm.t3 ALTER COLUMN a SET MASK gov.lily.m",
+    )
+
+    listed = {each.name: each for each in client.tables.list("analytics", "crm", max_results=2)}
+
+    assert sorted(listed) == ["customers", "t0", "t1", "t2", "t3", "t4"]
+    assert [name for name, each in listed.items() if any(column.mask for column in each.columns)] == ["t3"]
+    assert [each.name for each in client.functions.list("gov", "lily")] == ["m"]
+    assert {each.name for each in client.catalogs.list()} == {"gov", "analytics"}
+    assert [each.name for each in client.schemas.list("analytics")] == ["crm"]
