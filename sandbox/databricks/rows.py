@@ -162,14 +162,14 @@ def _failure(error: EngineError) -> errors.Refused:
     first = error.message.partition("\n")[0]
     if error.kind == "interrupted":
         return errors.Refused("OPERATION_CANCELED", "HY008", "Operation has been canceled.")
+    if first == "CHECK violated":
+        return errors.Refused("DELTA_VIOLATE_CONSTRAINT_WITH_VALUES", "23001", "CHECK constraint violated by row with values.")
     if first == "division by zero":
         return errors.Refused("DIVIDE_BY_ZERO", "22012", "Division by zero.")
     if error.kind in ("conversion", "input"):
         return errors.Refused("CAST_INVALID_INPUT", "22018", first)
     if error.kind == "range":
         return errors.Refused("NUMERIC_VALUE_OUT_OF_RANGE", "22003", first)
-    if error.kind == "constraint" and "CHECK" in first:
-        return errors.Refused("DELTA_VIOLATE_CONSTRAINT_WITH_VALUES", "23001", first)
     if error.kind == "constraint":
         return errors.Refused("DELTA_NOT_NULL_CONSTRAINT_VIOLATED", "23502", first)
     if error.kind == "binder":
@@ -230,11 +230,26 @@ def _insert(context: Context, node: exp.Insert) -> Pending:
 
 
 def insertion(table: Table, columns: Sequence[Column], sql: str) -> str:
-    """The statement that puts the rows of a query into these columns."""
+    """The statement that puts the rows of a query into these columns, unless one of them violates a CHECK constraint."""
     keys = ", ".join(column.key for column in columns)
     heads = ", ".join(f"v{at}" for at in range(len(columns)))
-    values = ", ".join(f"CAST(v{at} AS {column.type.duckdb})" for at, column in enumerate(columns))
-    return f"INSERT INTO {table.key} ({keys}) SELECT {values} FROM ({sql}) AS s({heads})"  # noqa: S608 - internal names
+    values = ", ".join(f"CAST(v{at} AS {column.type.duckdb}) AS {column.key}" for at, column in enumerate(columns))
+    statement = f"INSERT INTO {table.key} ({keys}) SELECT {values} FROM ({sql}) AS s({heads})"  # noqa: S608 - internal names
+    if not table.checks:
+        return statement
+    others = "".join(f", NULL AS {column.key}" for column in table.columns.values() if column not in columns)
+    holds = " AND ".join(f"coalesce({check_condition(table, condition)}, true)" for condition in table.checks.values())
+    return (
+        f"INSERT INTO {table.key} ({keys}) SELECT {keys} FROM (SELECT {values}{others} FROM ({sql}) AS s({heads})) AS r "  # noqa: S608
+        f"WHERE CASE WHEN {holds} THEN true ELSE error('CHECK violated') END"
+    )
+
+
+def check_condition(table: Table, condition: str) -> str:
+    """A CHECK constraint in DuckDB's words. Raises Refused."""
+    tree = expressions.expression(condition)
+    columns = {name: exp.column(column.key) for name, column in table.columns.items()}
+    return translation.duckdb(expressions.fill(tree, columns), expressions.Reader("", frozenset()))
 
 
 def _update(context: Context, node: exp.Update | exp.Delete) -> tuple[Pending, str]:
@@ -266,6 +281,8 @@ def _update(context: Context, node: exp.Update | exp.Delete) -> tuple[Pending, s
     if isinstance(node, exp.Delete):
         sql = f"DELETE FROM {table.key} WHERE rowid IN (SELECT r FROM ({chosen}) AS s(r))"  # noqa: S608 - internal names
     else:
+        if table.checks:
+            raise errors.unsupported("UPDATE of a table with CHECK constraints")
         columns = [table.column(item.this.name) for item in node.expressions]
         sets = ", ".join(f"{column.key} = CAST(s.v{at} AS {column.type.duckdb})" for at, column in enumerate(columns))
         heads = ", ".join(["r", *(f"v{at}" for at in range(len(columns)))])

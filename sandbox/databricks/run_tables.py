@@ -114,7 +114,7 @@ def _keep(old: Table, new: Table) -> None:
 def _attach_first(context: Context, table: Table, node: nodes.CreateTable) -> None:
     for name, condition in node.checks:
         table.checks[name] = condition
-        _check_condition(table, condition)
+        rows.check_condition(table, condition)
     for new in node.columns:
         if new.mask is not None:
             column = table.column(new.name)
@@ -127,17 +127,7 @@ def _attach_first(context: Context, table: Table, node: nodes.CreateTable) -> No
 
 def _definition(table: Table) -> str:
     columns = [f"{column.key} {column.type.duckdb}{'' if column.nullable else ' NOT NULL'}" for column in table.columns.values()]
-    checks = [f"CHECK ({_check_condition(table, condition)})" for condition in table.checks.values()]
-    return f"CREATE TABLE {table.key} ({', '.join(columns + checks)})"
-
-
-def _check_condition(table: Table, condition: str) -> str:
-    """In DuckDB's words. Raises Refused."""
-    from sqlglot import exp
-
-    tree = expressions.expression(condition)
-    columns = {name: exp.column(column.key) for name, column in table.columns.items()}
-    return translation.duckdb(expressions.fill(tree, columns), expressions.Reader("", frozenset()))
+    return f"CREATE TABLE {table.key} ({', '.join(columns)})"
 
 
 def create_view(context: Context, node: nodes.CreateView) -> Result:
@@ -271,7 +261,7 @@ def add_check(context: Context, node: nodes.AddCheck) -> Result:
         raise errors.Refused(error_class, "0A000", f"{words}: {dotted(table.path)}")
     if node.name in table.checks:
         raise errors.Refused("DELTA_CONSTRAINT_ALREADY_EXISTS", "42710", f"Constraint '{node.name}' already exists.")
-    condition = _check_condition(table, node.condition)
+    condition = rows.check_condition(table, node.condition)
     pending = rows.Pending(f"SELECT count(*) FROM {table.key} WHERE NOT ({condition})", {}, [])  # noqa: S608 - built here
     if rows.ask(context, pending).rows[0][0]:
         raise errors.Refused("DELTA_NEW_CHECK_CONSTRAINT_VIOLATION", "23512", f"Rows of {dotted(table.path)} violate it.")

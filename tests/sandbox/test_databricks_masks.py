@@ -176,6 +176,9 @@ def test_check_constraints_and_masks_exclude_each_other(databricks: Databricks) 
 
     databricks.run(client, f"ALTER TABLE {CUSTOMERS} ALTER COLUMN email DROP MASK")
     databricks.run(client, add)
+    insert = f"INSERT INTO {CUSTOMERS} (id) VALUES ({{}})"
+    databricks.sql("GRANT MODIFY ON SCHEMA analytics.crm TO `lily-svc`", insert.format(9))
+    assert databricks.refusal(client, insert.format(-1)) == ("DELTA_VIOLATE_CONSTRAINT_WITH_VALUES", "23001")
     again = f"ALTER TABLE {CUSTOMERS} ALTER COLUMN email SET MASK gov.lily.m"
     assert databricks.refusal(client, again) == ("COLUMN_MASKS_FEATURE_NOT_SUPPORTED.CHECK_CONSTRAINT", "0A000")
 
