@@ -20,7 +20,7 @@ from rich.text import Text
 from app.cli.api import Api, Credentials, checked_url
 
 OK, FAILED, DIFFERS = 0, 1, 2
-WIDTH_PIPED = 200  # rich would fold tables at 80 where it is not told of a terminal
+WIDTH_PIPED = 10_000  # a line of a table stays one line for grep; rich would fold it at 80
 
 
 def console(*, stderr: bool = False) -> Console:

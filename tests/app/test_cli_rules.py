@@ -62,6 +62,7 @@ def test_files_become_rules_and_a_second_time_changes_nothing(shell: Shell, api:
         ("create", "Hide addresses", 2),
         ("create", "Tag phones", 9),
     ]
+    Shell(shell.url, "rules:read")("rules", "plan", "-f", folder, code=2)
     assert api.all("/rules") == []
 
     shell("rules", "apply", "-f", folder, "--wait", "0")

@@ -77,6 +77,8 @@ def test_a_paused_target_protects_nothing_and_the_command_says_so(shell: Shell) 
     assert shell.json("targets", "pause", "toy")["changed"] == []
 
     assert "paused" in shell("protect", "-t", "toy", "--wait", PATH, code=2).stdout
+    many = [f"CRM.PUBLIC.t{number}" for number in range(101)]  # more than one request takes
+    assert [one["table"] for one in shell.json("protect", "-t", "toy", "--wait", *many, code=2)["tables"]] == many
     assert "lily targets resume toy" in shell("doctor", "--remote").stdout
     assert "paused" in shell("targets", "list").stdout
 
