@@ -29,21 +29,21 @@ class Group:
 def holders(instance: str, principals: Collection[Principal]) -> Mapping[Principal, Holders]:
     """See contracts.Target: members of a group within a group are members of both."""
     names = sorted({principal.name for principal in principals if principal.kind == "group"})
-    found = dict(zip(names, client.each(instance, names, lambda name: named(instance, name)), strict=True))
-    known: dict[str, Group | None] = {group.id: group for group in found.values() if group}
-    waiting = sorted({inner for group in known.values() if group for inner in group.groups} - known.keys())
+    ids = dict(zip(names, client.each(instance, names, lambda name: named(instance, name)), strict=True))
+    waiting = sorted(set(filter(None, ids.values())))
+    known: dict[str, Group | None] = {}
     while waiting:
         known |= dict(zip(waiting, client.each(instance, waiting, lambda one: _by_id(instance, one)), strict=True))
         waiting = sorted({inner for group in known.values() if group for inner in group.groups} - known.keys())
-    return {principal: _held(found.get(principal.name), known) for principal in principals}
+    return {principal: _held(known.get(ids.get(principal.name) or ""), known) for principal in principals}
 
 
-def named(instance: str, name: str) -> Group | None:
-    """The group with exactly this name; None if there is none."""
+def named(instance: str, name: str) -> str | None:
+    """The id of the group with exactly this name; None if there is none. Lists do not tell members."""
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     told = client.get(instance, GROUPS, {"filter": f'displayName eq "{quoted}"', "count": 100, "startIndex": 1})
     exact = [one for one in told.get("Resources") or [] if one.get("displayName") == name and _is_of_account(one)]
-    return _group(exact[0]) if exact else None
+    return str(exact[0]["id"]) if exact else None
 
 
 def _by_id(instance: str, group: str) -> Group | None:

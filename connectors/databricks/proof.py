@@ -33,6 +33,10 @@ from lily.runtime.settings import settings
 KNOWN_ANSWER = "known_answer"
 KNOWN_BODY = "0" * 32
 KNOWN_TEXT = "it's \\kept"
+KNOWN = (  # in the words in which masks are written
+    "CASE WHEN ({nobody}) THEN V WHEN instr(reverse(V), '@') IN (0, length(V)) THEN CAST({text} AS string) "
+    "WHEN length(V) <> 0 THEN concat(left(sha2(concat('', V), 256), 8), right(V, 2), repeat('*', length(V) - 1)) ELSE V END"
+)
 EVALUATED = "the body in force was evaluated with these memberships; no proof group has them"
 
 _ready: dict[tuple[int, str], Readiness] = {}
@@ -105,8 +109,8 @@ def _assumable(instance: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             remarks.append(f"proof group {name} is not there")
             continue
         try:
-            client.run(instance, "SELECT session_user()", group=group.id)
-            ids.append(group.id)
+            client.run(instance, "SELECT session_user()", group=group)
+            ids.append(group)
         except Refused as refusal:
             remarks.append(f"proof group {name} cannot be assumed: {refusal.reason}")
     if not ids:
@@ -119,7 +123,7 @@ def _check(instance: str, remarks: tuple[str, ...]) -> Readiness:
     home = state.home_of(instance)
     name = f"{prefix(settings().installation)}{KNOWN_ANSWER}"
     nobody = bodies.asks(Principal("group", f"{name}_{uuid.uuid4().hex}"))
-    body = bodies.marked(f"CASE WHEN {nobody} THEN V ELSE {literal(KNOWN_TEXT)} END", KNOWN_BODY)
+    body = bodies.marked(KNOWN.format(nobody=nobody, text=literal(KNOWN_TEXT)), KNOWN_BODY)
     comment = "Made and kept by Lily: does a function say what it should?"
     client.run(instance, create_function(home.named(name), "V STRING", "STRING", comment, body, anew=True))
     told = client.run(instance, f"SELECT {home.named(name)}('canary')").rows
@@ -173,8 +177,9 @@ def _judged(trial: Trial, behaviour: Behaviour, shown: _Shown) -> Seen:
 def _with_level(instance: str, seen: Mapping[Behaviour, Seen], everybody: Collection[Reader]) -> dict[Behaviour, Seen]:
     """What was evaluated says so; and it means nothing for a group that there is not."""
     evaluated = {behaviour for behaviour in seen if behaviour.reader not in everybody}
-    held = groups.holders(instance, {principal for behaviour in evaluated for principal in behaviour.reader})
-    missing = {principal for principal, found in held.items() if not found.exists}
+    asked = sorted({principal for behaviour in evaluated for principal in behaviour.reader})
+    ids = client.each(instance, asked, lambda principal: groups.named(instance, principal.name))
+    missing = {principal for principal, found in zip(asked, ids, strict=True) if found is None}
     leveled = dict(seen)
     for behaviour in evaluated:
         if absent := ", ".join(principal.name for principal in sorted(behaviour.reader & missing)):
