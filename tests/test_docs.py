@@ -95,7 +95,7 @@ def unknown_settings(text: str) -> Iterator[str]:
     of_make_run = set(re.findall(r"LILY_RUN_[A-Z_]+", "".join(path.read_text() for path in (ROOT / "sandbox").glob("*.py"))))
     for name in _SETTING.findall(text):
         if name.endswith("_"):  # as in LILY_SOURCE_MONTE_CARLO_*
-            pattern = re.compile(re.escape(name))
+            pattern = re.compile(re.escape(name.replace("<NAME>", "MONTE_CARLO")))
             fits = any(pattern.match(other.replace("<NAME>", "MONTE_CARLO")) for other in known | of_make_run)
         else:
             fits = name in known | of_make_run or any(_is_instance(name, other) for other in known if "<NAME>" in other)
