@@ -10,7 +10,7 @@ from connectors import registry
 from lily.runtime import aws_json, logs, memory, metrics
 from lily.runtime.settings import settings
 
-celery = Celery("lily", include=["tasks.inbound", "tasks.sweep", "tasks.propagation", "tasks.reconcile"])
+celery = Celery("lily", include=["tasks.inbound", "tasks.sweep", "tasks.propagation", "tasks.reconcile", "tasks.annotations"])
 celery.config_from_object("celeryconfig")
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lily.runtime import lanes
@@ -10,6 +11,7 @@ from lily.runtime.settings import settings
 
 EXPIRES_S = 300  # an order to look at a target that nobody took up by then has been followed by others
 STEPS = ("ingest", "enrich", "store", "publish")
+AT_CATALOGS = {"tags": "read_tags", "backfills": "backfill"}  # the tasks of lanes that serve a catalog
 
 
 def warm() -> None:
@@ -53,6 +55,17 @@ def refresh_inventory(targets: Iterable[str]) -> None:
         _send("refresh_inventory", name)
 
 
+def read_tags_again(catalog: str, members: list[str], wait_s: float) -> None:
+    """Have assets of a catalog read once more in some seconds. Haste only: they are due in the records."""
+    from kombu.exceptions import OperationalError
+
+    from tasks.celery import celery
+
+    task = celery.signature("read_tags_again", args=(catalog, members))
+    with suppress(OperationalError, OSError):
+        task.apply_async(countdown=wait_s, retry=False, argsrepr="")
+
+
 def queue_of(target: str) -> str:
     return f"target-{target}"
 
@@ -69,12 +82,14 @@ def start(batch: lanes.Batch) -> None:
 
 
 def _work(batch: lanes.Batch) -> Any:
-    """What a batch's lane is for: the inbound chain, or a propagation in the queue of its target."""
+    """What a batch's lane is for: the inbound chain, a propagation in the queue of its target, or work at a catalog."""
     from celery import chain
 
     from tasks.celery import celery
 
     args = (lanes.form(batch),)
+    if task := AT_CATALOGS.get(lanes.family(batch.lane)):
+        return celery.signature(task, args=args)
     if isinstance(batch.lane, str):
         target = settings().targets[batch.lane[len(lanes.NAMED) :]]
         return celery.signature(f"propagate_to_{target.kind}", args=args, queue=queue_of(target.name))

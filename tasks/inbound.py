@@ -18,7 +18,7 @@ from lily.records import events
 from lily.runtime import clock, lanes, logs, metrics
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
-from tasks import doors, enrichment, storing, telling, work
+from tasks import doors, enrichment, hints, storing, telling, work
 from tasks.base import isolate, kind_of, reason_of
 from tasks.celery import celery
 from tasks.work import Work
@@ -149,6 +149,7 @@ def _store(current: Work) -> None:
     unmerged = {
         event.id: failed[key] for event in current.events.values() if (key := (event.source, event.incident_id or "")) in failed
     }
+    unmerged |= hints.note(current)
     fresh = [event.id for event in current.events.values() if event.state is State.RECEIVED and event.id not in unmerged]
     unstored = dict(isolate(fresh, lambda some: storing.store_events(current, some)))
     current.repeats = {name: repeat for name, repeat in current.repeats.items() if _key_of(current, name) not in failed}

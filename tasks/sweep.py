@@ -7,7 +7,7 @@ the time until the next sweep.
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -35,9 +35,9 @@ def sweep() -> None:
     ends_at = time.monotonic() + LASTS_S
     try:
         depths = lanes.depths()
-        shared, named = _room(depths, lambda lane: isinstance(lane, int)), _room(depths, lambda lane: isinstance(lane, str))
-        rooms = [(kind, named if kind in due.OF_TARGETS else shared) for kind in due.KINDS.values()]
-        brought = sum(_sweep_kind(kind, room, ends_at) for kind, room in rooms if room)
+        rooms = _rooms(depths)
+        kinds = [(kind, rooms.get(due.FAMILIES.get(kind, "events"))) for kind in due.KINDS.values()]
+        brought = sum(_sweep_kind(kind, room, ends_at) for kind, room in kinds if room)
         _start_idle(depths)
     except (Transient, Permanent) as error:
         log.warning(
@@ -48,8 +48,12 @@ def sweep() -> None:
         log.info("sweep.brought", count=brought)
 
 
-def _room(depths: Mapping[Lane, int], of_kind: Callable[[Lane], bool]) -> dict[Lane, int]:
-    return {lane: settings().lanes.depth_max - depth for lane, depth in depths.items() if of_kind(lane)}
+def _rooms(depths: Mapping[Lane, int]) -> dict[str, dict[Lane, int]]:
+    """How many members each lane takes, by the lanes' families."""
+    rooms: dict[str, dict[Lane, int]] = defaultdict(dict)
+    for lane, depth in depths.items():
+        rooms[lanes.family(lane)][lane] = settings().lanes.depth_max - depth
+    return rooms
 
 
 def _sweep_kind(kind: str, room: dict[Lane, int], ends_at: float) -> int:

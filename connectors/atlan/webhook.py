@@ -112,6 +112,7 @@ def hints(body: Mapping[str, Any]) -> tuple[Hint, ...]:
             is_echo=_object(message, "headers").get("x-atlan-agent-id") == AGENT_ID,
             lost=_lost(operation, entity),
             changed=dict(_object(_object(message, "mutatedDetails"), "attributes")) if operation == "updated" else {},
+            found=answers.found(entity) if name else None,
         ),
     )
 

@@ -131,3 +131,4 @@ class Hint:
     is_echo: bool = False
     lost: str = ""  # "archived", "purged"
     changed: Mapping[str, object] = field(default_factory=dict)  # attributes that an update names
+    found: Found | None = None  # the parts of its name, as far as the event tells them

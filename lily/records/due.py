@@ -1,8 +1,9 @@
 """The due index: what is still to be done, oldest first. The sweep walks it; whatever is done leaves it.
 
 A due thing is named by its member: `e:<event>`, `r:<event>` (a repeat), `i:<source>#<incident>`, `q:<target>#<rule>` (a rule's
-change asks a target), `t:<target>#<table>` (a table is to be looked at again) or `w:<target>#<digest>` (a loss of protection
-is to be told): the names under which it travels through the lanes as well.
+change asks a target), `t:<target>#<table>` (a table is to be looked at again), `w:<target>#<digest>` (a loss of protection
+is to be told), `y:<catalog>#<digest>` (an asset's tags are to be read) or `z:<catalog>#<id>` (a backfill is to go on): the names
+under which it travels through the lanes as well.
 """
 
 import hashlib
@@ -14,8 +15,18 @@ from lily.runtime import aws
 from lily.runtime.settings import settings
 
 SHARDS = 16
-KINDS = {"e": "event", "r": "repeat", "i": "incident", "q": "rule", "t": "table", "w": "weakening"}
-OF_TARGETS = frozenset({"rule", "table", "weakening"})  # the others are of the lanes that events share
+KINDS = {
+    "e": "event",
+    "r": "repeat",
+    "i": "incident",
+    "q": "rule",
+    "t": "table",
+    "w": "weakening",
+    "y": "tagging",
+    "z": "backfill",
+}
+# The family of the lanes (`lanes.family`) that each kind is for, if not those that events share.
+FAMILIES = {"rule": "target", "table": "target", "weakening": "target", "tagging": "tags", "backfill": "backfills"}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@
 | propagation of a rule at a table | `R#<rule>` | `P#<target>#<table>` | |
 | loss of protection that is to be told | `W#<target>#<digest>` | `W` | gs2 until it was told |
 | held plan; the account of the day | `HELD`; `SPENT#<target>` | `<target>#<plan>`; `<ms>#<random>` | |
+| asset of a catalog that was tagged | `Y#<catalog>#<asset>` | `Y` | gs2 while its tags are to be read |
+| names of a catalog's tag | `TAGS#<catalog>` | `<tag>` | |
+| backfill from a catalog; its progress | `SYNCS` | `<catalog>#<id>` | gs2 until it is done |
 | target as it is run | `TARGETS` | `<target>` | |
 | audit entry, and the last one | `AUDIT` | `<sequence>`, `~` | |
 

@@ -3,7 +3,8 @@
 A lane is a sorted set of members and a token with a lease; at most one batch of each is in flight, and its end starts the
 next. All of it may be lost at any moment: what is to be done is due in the records, and the sweep pushes it again.
 
-Lanes with a number share the events among them; a lane with a name (`@snowflake-prod`) serves one target.
+Lanes with a number share the events among them; a lane with a name (`@snowflake-prod`) serves one target, one with a purpose
+(`@tags:atlan`) one kind of work at a catalog.
 """
 
 import secrets
@@ -45,6 +46,24 @@ def lane_of(lane_key: str) -> Lane:
 def of_target(name: str) -> str:
     """The lane key, and the lane, of a target instance."""
     return f"{NAMED}{name}"
+
+
+def of_tags(catalog: str) -> str:
+    """The lane key, and the lane, in which assets of a catalog wait to have their tags read."""
+    return f"{NAMED}tags:{catalog}"
+
+
+def of_backfills(catalog: str) -> str:
+    """The lane key, and the lane, in which backfills from a catalog wait for their next page."""
+    return f"{NAMED}backfills:{catalog}"
+
+
+def family(lane: Lane) -> str:
+    """What a lane is for: `events`, `target`, or its purpose at a catalog."""
+    if isinstance(lane, int):
+        return "events"
+    purpose, _, name = lane[len(NAMED) :].partition(":")
+    return purpose if name else "target"
 
 
 def push(lane: Lane, members: Iterable[str]) -> Batch | None:
@@ -104,6 +123,8 @@ def release(batch: Batch) -> None:
 def depths() -> dict[Lane, int]:
     """How many members wait in each lane, retired ones included that still have some. Raises Transient."""
     lanes: list[Lane] = [*range(RETIRED_MAX), *map(of_target, settings().targets)]
+    for catalog in settings().catalogs:
+        lanes += [of_tags(catalog), of_backfills(catalog)]
     try:
         pipeline = redis_pool.client().pipeline(transaction=False)
         for lane in lanes:

@@ -353,6 +353,19 @@ class CatalogSettings:
         "Pause of all calls after an answer 429 that does not say when to come back.",
         default="60",
     )
+    settle_s: float = variable(
+        "SETTLE_S",
+        kinds.seconds(1, 86_400),
+        "How long an event about a tag holds against what the catalog shows, if it takes protection away. Propagation of "
+        "tags takes the catalog minutes.",
+        default="300",
+    )
+    reread_every_s: float = variable(
+        "REREAD_EVERY_S",
+        kinds.seconds(10, 86_400 * 7),
+        "How often all tags are read again, which makes up for events that were lost.",
+        default="3600",
+    )
     bulk_max: int = variable("BULK_MAX", kinds.whole(1, 400), "Assets written in one request.", default="50")
     custom_metadata: str = variable(
         "CUSTOM_METADATA",
