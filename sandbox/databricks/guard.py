@@ -44,12 +44,6 @@ def check(context: Context, table: Table) -> None:
         _function(context, table, each, "ROW_LEVEL_SECURITY")
 
 
-def is_protected(context: Context, table: Table) -> bool:
-    """Whether any mask or filter applies to this reader."""
-    masked = any(masks_of(context, table, column) for column in table.columns.values())
-    return masked or bool(filters_of(context, table))
-
-
 def masks_of(context: Context, table: Table, column: Column) -> list[Attached]:
     """Different ones only: the same function with the same arguments counts once."""
     found = [column.mask] if column.mask else []

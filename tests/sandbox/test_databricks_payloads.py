@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.sandbox.conftest import Databricks
+from tests.waiting import eventually
 
 PAYLOADS = Path(__file__).resolve().parents[1] / "payloads" / "databricks"
 WAREHOUSE = "abcdef0123456789"
@@ -213,13 +214,30 @@ def test_a_busy_service_is_told_as_captured(fresh: Databricks, name: str) -> Non
 
 
 def test_a_statement_that_takes_long_is_pending_then_running_then_done(fresh: Databricks) -> None:
-    post, *_ = exchanges("statement_pending_then_done")
-    fresh.fault(kind="pending", delay_s=600)
-    body = {**post["request"]["body"], "wait_timeout": "0s"}
+    post, *looks = exchanges("statement_pending_then_done")
+    fresh.fault(kind="pending", delay_s=0.1)
+    fresh.settings(latency_s=0.2)
     acting = token(fresh)
 
-    answer = send(fresh, {**post["request"], "body": body}, acting).json()
+    answer = send(fresh, {**post["request"], "body": {**post["request"]["body"], "wait_timeout": "0s"}}, acting).json()
     compare(post["response"]["body"], answer)
+
+    for exchange in looks:
+        path = exchange["request"]["path"].replace(exchange["response"]["body"]["statement_id"], answer["statement_id"])
+        captured = exchange["response"]["body"]
+
+        def look(path: str = path, captured: dict[str, Any] = captured) -> Any:
+            told = send(fresh, {"method": "GET", "path": path, "body": None}, acting).json()
+            return told if told["status"] == captured["status"] else None
+
+        compare(captured, eventually(look))
+
+
+def test_a_statement_that_is_cancelled_is_told_as_captured(fresh: Databricks) -> None:
+    fresh.fault(kind="pending", delay_s=600)
+    acting = token(fresh)
+    body = {"statement": "SELECT 1", "warehouse_id": WAREHOUSE, "wait_timeout": "0s"}
+    answer = send(fresh, {"method": "POST", "path": "/api/2.0/sql/statements", "body": body}, acting).json()
 
     cancel, look = exchanges("statement_cancel")
     captured_id = look["response"]["body"]["statement_id"]
