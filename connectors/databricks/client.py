@@ -66,9 +66,11 @@ def run(instance: str, statement: str, binds: Mapping[str, str] | None = None, g
     Raises Transient for whatever may be otherwise later, or may have happened and left no answer; Refused for the rest.
     """
     config = settings().targets[instance]
+    if not config.warehouse:
+        raise Permanent(f"{config.name}: no SQL warehouse to run statements on; set WAREHOUSE to the id of one")
     body: dict[str, Any] = {
         "statement": statement,
-        "warehouse_id": config.warehouse or "",
+        "warehouse_id": config.warehouse,
         "wait_timeout": _wait(config),
         "on_wait_timeout": "CONTINUE",
         "disposition": "INLINE",

@@ -154,14 +154,15 @@ def _tried(instance: str, thing: ExpectedObject) -> dict[Behaviour, Seen]:
     if found is None:
         raise Permanent(f"{thing.name} is not there any more")
     texts = [bodies.evaluated(found.text, behaviour.reader) for behaviour in thing.behaviours]
+    assumed = _assumed.get((os.getpid(), instance), ()) if thing.spec.principals else ()
+    asks: list[Any] = [partial(_asked, instance, thing, trial, texts, "")]
+    asks += [partial(_role, instance, thing, trial, group) for group in assumed]
     try:
-        own = _asked(instance, thing, trial, texts, "")
+        own, *roles = client.each(instance, asks, lambda ask: ask())
     except Refused as refusal:
         if trial.is_opaque:
             return {behaviour: Seen(None, why=f"it could not be tried: {refusal.reason}") for behaviour in thing.behaviours}
         raise Permanent(f"{thing.name} fails when it is read: {refusal.reason}") from None
-    assumed = _assumed.get((os.getpid(), instance), ()) if thing.spec.principals else ()
-    roles = client.each(instance, assumed, partial(_role, instance, thing, trial))
     everybody = {shown.held: shown for shown in (*filter(None, roles), own)}
     seen = {
         behaviour: _judged(trial, behaviour, everybody.get(behaviour.reader) or replace(own, cells=own.evaluated[place]))

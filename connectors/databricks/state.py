@@ -44,18 +44,15 @@ def read(instance: str, tables: Collection[TableId]) -> Actual:
     asks += [partial(catalog.table, instance, name) for name in names]
     asks += [partial(catalog.policies, instance, name) for name in names]
     known, *answers = client.each(instance, asks, lambda ask: ask())
-    found = [described for described in answers[: len(names)] if described is not None]
-    policies = dict(zip(names, answers[len(names) :], strict=True))
-    tagged = client.each(instance, found, lambda described: catalog.tags(instance, described.table))
+    there = [(one, reaching) for one, reaching in zip(answers[: len(names)], answers[len(names) :], strict=True) if one]
+    tagged = client.each(instance, there, lambda found: catalog.tags(instance, found[0].table))
     objects = {one.name: _object(one) for one in known}
-    return Actual(
-        {
-            described.table.id: _table(described, own, policies.get(described.table.id) or [], home, objects)
-            for described, own in zip(found, tagged, strict=True)
-            if own is not None
-        },
-        objects,
-    )
+    read = [
+        _table(described, own, policies, home, objects)
+        for (described, policies), own in zip(there, tagged, strict=True)
+        if own is not None
+    ]
+    return Actual({one.table.id: one for one in read}, objects)
 
 
 def closer(instance: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:

@@ -70,6 +70,8 @@ def forget(instance: str, group: str | None = None) -> None:
 
 
 def _fetch(config: TargetSettings, group: str) -> tuple[str, float]:
+    if not config.oauth_client_id:
+        raise Permanent(f"{config.name}: no OAuth client to log in with; set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET")
     secret = config.oauth_client_secret.reveal() if config.oauth_client_secret else ""
     basic = b64encode(f"{config.oauth_client_id}:{secret}".encode()).decode()
     fields = {"grant_type": "client_credentials", "scope": config.oauth_scope or "all-apis"}
