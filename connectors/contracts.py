@@ -160,7 +160,7 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class Grant:
-    """A privilege that Lily needs in a target: the statement that gives it, and what for. `optional`: some things work without."""
+    """A privilege that Lily needs in a target: the statement that gives it, and what for. `optional`: most works without it."""
 
     sql: str
     why: str
