@@ -7,6 +7,7 @@ import pytest
 
 from connectors import databricks as connector
 from connectors.contracts import Refused
+from connectors.databricks import catalog
 from connectors.databricks.proof import EVALUATED
 from lily.domain.branches import Reader
 from lily.domain.inventory import TableId
@@ -15,6 +16,7 @@ from lily.domain.plan import Plan
 from lily.domain.proofs import Behaviour, Outcome, Seen, Verdict, compare
 from lily.domain.rules import Principal
 from lily.domain.steps import AttachMasks, ChangeMask, CreateMask, SetTags
+from lily.runtime.errors import Transient
 from tests.connectors.databricks_workspace import INSIDE, NAME, Workspace, workspace
 from tests.domain.security import a_rule
 from tests.sandbox.conftest import databricks, databricks_process
@@ -305,3 +307,64 @@ def test_who_has_a_group_is_told_through_groups_within_groups(workspace: Workspa
     held = found[Principal("group", "support")]
     assert ({principal.name for principal in held.through}, held.users) == ({"support_leads", "chiefs"}, 1)
     assert not found[Principal("group", 'no "such" \\ group')].exists
+
+
+@pytest.mark.parametrize("failed", [0, 1, 2])
+def test_a_script_that_stops_halfway_goes_on_from_there(workspace: Workspace, failed: int) -> None:
+    rule = a_rule("r1", "redact", match={"columns": COLUMNS})
+    workspace.stand_in.fault(kind="failed", on="inner", match="(?i)set mask", skip=failed)
+    with pytest.raises(Transient):
+        workspace.enforce([rule], T)
+
+    plan = workspace.plan([rule], T)
+
+    (attach,) = [step for step in plan.steps if isinstance(step, AttachMasks)]
+    assert len(attach.attachments) == len(COLUMNS) - failed
+    workspace.enforce([rule], T)
+    assert verdict(workspace.plan([rule], T)).outcome is Outcome.ENFORCED
+    assert workspace.plan([rule], T).steps == ()
+
+
+def test_many_columns_take_several_scripts_each_within_the_deadline(
+    workspace: Workspace, configured: Callable[..., None]
+) -> None:
+    configured(LILY_TARGET_BRICKS_STATEMENT_TIMEOUT_S="6")
+    workspace.sql(f"CREATE TABLE analytics.crm.many ({', '.join(f'c{n} STRING' for n in range(30))})")
+
+    plan = workspace.enforce([a_rule("r1", "nullify", match={"patterns": ["many.*"]})], TableId("analytics", "crm", "many"))
+
+    sizes = [len(step.attachments) for step in plan.steps if isinstance(step, AttachMasks)]
+    assert (sum(sizes), max(sizes)) == (30, 12)
+    assert verdict(plan).outcome is Outcome.ENFORCED
+
+
+@pytest.mark.parametrize(("kind", "column"), [("STREAMING TABLE", True), ("MATERIALIZED VIEW", True), ("VIEW", False)])
+def test_streaming_tables_and_materialized_views_are_protected_and_views_are_said_not_to_be(
+    workspace: Workspace, kind: str, column: bool
+) -> None:
+    table = TableId("analytics", "crm", "made")
+    workspace.sql(f"CREATE {kind} analytics.crm.made AS SELECT id, email FROM analytics.crm.customers")
+
+    plan = workspace.enforce([EMAIL], table)
+
+    assert bool(plan.tables[0].expected.masks) is column
+    assert verdict(plan).outcome is (Outcome.ENFORCED if column else Outcome.FAILED)
+
+
+def test_where_lists_show_no_masks_nothing_is_taken_for_unused(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.enforce([EMAIL], T)
+    listed = catalog.listed
+    monkeypatch.setattr(catalog, "listed", lambda name: ([replace(d, carried=()) for d in page] for page in listed(name)))
+
+    known = connector.closer(NAME, connector.read(NAME, []), (), connector.read(NAME, []).objects).objects
+
+    assert {one.uses for one in known.values() if one.owner is Owner.OURS} == {None}
+
+
+def test_side_effects_are_told_before_the_first_mask_only(workspace: Workspace) -> None:
+    told = {effect.code for effect in workspace.plan([EMAIL], T).tables[0].side_effects}
+    assert {"mask_time_travel", "mask_clone", "mask_check_constraints", "pipelines"} <= told
+
+    workspace.enforce([EMAIL], T)
+
+    assert workspace.plan([EMAIL], T).tables[0].side_effects == ()
