@@ -133,7 +133,15 @@ def _called(context: Context, table: Table, attached: Attached, column: Column |
     ]
     reader = context.reader()
     function = context.any_function(attached.function)
-    key = (function.facts.id, function.body, tuple(function.parameters), reader, tuple(value.sql() for value in values), returns)
+    key = (
+        function.facts.id,
+        function.body,
+        tuple(function.parameters),
+        function.returns,
+        reader,
+        tuple(value.sql() for value in values),
+        returns,
+    )
     plain = not _names_functions(function.body)
     text = _kept.get(key) if plain else None
     if text is None:

@@ -2,7 +2,7 @@
 
 import re
 
-from sandbox.databricks import errors, nodes
+from sandbox.databricks import errors, grammar_access, nodes
 from sandbox.databricks.catalog import Facts, GovernedTag, Path, Table, dotted, now_ms
 from sandbox.databricks.context import Context
 from sandbox.databricks.directory import EVERYONE
@@ -11,6 +11,7 @@ from sandbox.databricks.results import Result
 DONE = Result()
 TEXT_MAX, TAGS_MAX, COLUMN_TAGS_MAX = 256, 50, 1000
 _BAD_IN_TAG = re.compile(r"[*./<>%&?\\=\x00-\x1f\x7f]")
+PRIVILEGES = frozenset(words.replace(" ", "_") for words in grammar_access.PRIVILEGES)
 PARTS = {"METASTORE": 0, "CATALOG": 1, "SCHEMA": 2, "TABLE": 3, "FUNCTION": 3}
 
 
@@ -89,6 +90,8 @@ def grant(context: Context, node: nodes.Grant) -> Result:
     context.access.manage(path, "FUNCTION" if node.kind == "FUNCTION" else "")
     if not context.world.directory.known([node.principal]):
         raise errors.Refused("PRINCIPAL_DOES_NOT_EXIST", "42704", f"Could not find principal with name {node.principal}.")
+    if unknown := sorted(set(node.privileges) - PRIVILEGES):
+        raise errors.invalid(f"Privilege {unknown[0]} is not known", "PRIVILEGE_NOT_APPLICABLE")
     held = facts.grants.setdefault(node.principal, set())
     if node.gives:
         held.update(node.privileges)

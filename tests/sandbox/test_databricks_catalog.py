@@ -336,3 +336,17 @@ def test_tables_are_listed_in_pages_with_their_masks(databricks: Databricks, cli
     assert [each.name for each in client.functions.list("gov", "lily")] == ["m"]
     assert {each.name for each in client.catalogs.list()} == {"gov", "analytics"}
     assert [each.name for each in client.schemas.list("analytics")] == ["crm"]
+
+
+def test_privileges_are_granted_over_rest_and_told_with_where_they_come_from(databricks: Databricks, client: Any) -> None:
+    change = uc.PermissionsChange(principal="analysts", add=[uc.Privilege.EXECUTE])
+    done(databricks, client, "CREATE FUNCTION gov.lily.m (v STRING) RETURNS STRING RETURN v")
+    client.grants.update("function", "gov.lily.m", changes=[change])
+
+    told = client.grants.get_effective("function", "gov.lily.m", principal="ana@example.com").privilege_assignments
+    [assignment] = told
+    found = {(each.privilege.value, each.inherited_from_name) for each in assignment.privileges}
+    assert found == {("EXECUTE", None), ("EXECUTE", "gov.lily"), ("USE_SCHEMA", "gov.lily"), ("USE_CATALOG", "gov")}
+
+    with pytest.raises(PermissionDenied):
+        client.grants.update("catalog", "gov", changes=[change])
