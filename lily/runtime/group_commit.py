@@ -18,7 +18,7 @@ PATIENCE_S = 0.03  # several times what a write takes while the service is well
 GATHERS_S = 0.022  # under load: what a write costs is shared by more
 LOADED_FROM = 4  # so many came while one write was in flight
 LOOKS_EVERY_S = 0.005
-OVERLOADED_S = 0.3  # whoever comes while another has waited this long is turned away: it would wait longer still
+OVERLOADED_S = 0.5  # whoever comes while another has waited this long is turned away: it would wait longer still
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
