@@ -32,7 +32,12 @@ PARENTS = {
 DEFAULTS: dict[str, Any] = {
     "popularityScore": 1.17549435e-38, "adminUsers": [], "adminGroups": [], "adminRoles": [], "viewerUsers": [],
     "viewerGroups": [], "ownerUsers": [], "ownerGroups": [], "isEditable": True, "isDiscoverable": True,
-    "announcementUpdatedAt": 0, "certificateUpdatedAt": 0, "sourceCreatedAt": 0, "sourceUpdatedAt": 0,
+    "announcementUpdatedAt": 0, "certificateUpdatedAt": 0, "sourceCreatedAt": 0, "sourceUpdatedAt": 0, "queryCount": 0,
+    "queryUserCount": 0, "pinnedAt": 0, "isPinned": False,
+}  # fmt: skip
+OF_TABLES: dict[str, Any] = {"rowCount": 0, "sizeBytes": 0, "isTemporary": False, "isPartitioned": False}
+OF_COLUMNS: dict[str, Any] = {
+    "maxLength": 0, "isNullable": True, "isPrimary": False, "isForeign": False, "isPartition": False,
 }  # fmt: skip
 
 
@@ -128,7 +133,8 @@ def frame(asset: Asset) -> dict[str, Any]:
 
 def full(asset: Asset, tags: list[Tag]) -> dict[str, Any]:
     """An asset as read from the store, without relations."""
-    body = frame(asset) | {"attributes": DEFAULTS | {key: value for key, value in asset.attributes.items() if value is not None}}
+    noise = DEFAULTS | (OF_COLUMNS if asset.type_name == "Column" else OF_TABLES if "schemaName" in asset.attributes else {})
+    body = frame(asset) | {"attributes": noise | {key: value for key, value in asset.attributes.items() if value is not None}}
     if tags:
         body |= {"classificationNames": names_of(tags), "classifications": tags}
     if asset.custom:

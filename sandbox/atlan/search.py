@@ -80,10 +80,8 @@ class Index:
             for field, backwards in reversed(order):
                 found.sort(key=lambda entry: _sortable(entry.fields.get(field)), reverse=backwards)
         page = _after(found, order, dsl["search_after"]) if dsl.get("search_after") else found[start:]
-        answer: dict[str, Any] = {"queryType": "INDEX", "searchParameters": body}
-        if hits := [_hit(each, body, hidden, order) for each in page[:size]]:
-            answer["entities"] = hits
-        return answer | {"approximateCount": len(found)}
+        hits = [_hit(each, body, hidden, order) for each in page[:size]]
+        return {"queryType": "INDEX", "searchParameters": body, "entities": hits, "approximateCount": len(found)}
 
     def _found(self, query: Any) -> list[Entry]:
         key = json.dumps(query)

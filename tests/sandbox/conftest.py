@@ -316,3 +316,25 @@ def databricks(databricks_process: Databricks) -> Databricks:
     databricks_process.post("reset")
     databricks_world.make(databricks_process.url, "s3cret")
     return databricks_process
+
+
+@pytest.fixture(scope="session")
+def atlan_process() -> Iterator[Any]:
+    from tests.sandbox.atlan import Atlan
+    from tests.servers import free_port, running, sandbox
+
+    port = free_port()
+    url, key = f"http://127.0.0.1:{port}", {"authorization": "Bearer sandbox", "x-atlan-agent-id": "tests"}
+    command = sandbox("atlan", "--port", str(port), "--token", "sandbox", "--propagation-delay-s", "0.01")
+    with running(command, port, path="/healthz"), httpx.Client(base_url=url, timeout=20, headers=key, trust_env=False) as http:
+        yield Atlan(http, url)
+
+
+@pytest.fixture
+def atlan(atlan_process: Any) -> Any:
+    """Atlan's stand-in, as new, with the assets of the captured exchanges in it."""
+    from tests.sandbox.atlan import seed
+
+    atlan_process.post("reset")
+    seed(atlan_process)
+    return atlan_process
