@@ -18,7 +18,9 @@ from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import CatalogSettings, settings
 
 AGENT_ID = "lily"
-BURST = 0.1  # of a minute's calls may go at once, the others evenly: together never more than the limit in any minute
+# Of a minute's calls this part may go at once, the others evenly: together never more than the limit in any minute, and of 400
+# fewer than the 20 at once that the metastore takes at most addresses.
+BURST = 0.04
 RESERVES = {Priority.BADGE: 0.0, Priority.READ_BACK: 0.15, Priority.DOWNSTREAM: 0.4, Priority.BACKFILL: 0.6}  # of the burst
 TRIES_MAX = 3
 UNAUTHORIZED, FORBIDDEN = 401, 403
