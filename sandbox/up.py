@@ -261,7 +261,7 @@ def _standins(around: Surroundings) -> tuple[StandIn, ...]:
     redis, monte_carlo = f"127.0.0.1:{around.redis_port}", f"127.0.0.1:{around.monte_carlo_port}"
     state = shlex.quote(str(around.data / "aws"))
     webhook = f"{around.web}/webhooks/monte-carlo"
-    account = shlex.quote(str(around.data / "snowflake"))
+    account, workspace = (shlex.quote(str(around.data / name)) for name in ("snowflake", "databricks"))
     return (
         StandIn("redis", f"python -m sandbox.redis_server --port {around.redis_port}", f"//{redis}"),
         StandIn("aws", f"python -m sandbox.aws --port {around.aws_port} --state {state}", f"{around.aws}/_ministack/ready"),
@@ -277,7 +277,7 @@ def _standins(around: Surroundings) -> tuple[StandIn, ...]:
         ),
         StandIn(
             "databricks",
-            f"python -m sandbox.databricks --port {around.databricks_port}",
+            f"python -m sandbox.databricks --port {around.databricks_port} --state {workspace}",
             f"{around.databricks}/healthz",
         ),
     )
