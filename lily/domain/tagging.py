@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from lily.domain.assets import Asset
 from lily.domain.catalog import AssetState, Attached, Hint
-from lily.domain.readback import PAUSES_S
 
+PAUSES_S = (0.2, 0.5, 1.5, 5.0)  # before each further reading; after the last one, reconciliation settles it
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 TOLD_MAX = 300  # attachments that are remembered of one asset; those that are gone for the longest are forgotten first
 
