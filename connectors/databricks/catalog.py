@@ -17,6 +17,7 @@ from lily.runtime.settings import settings
 
 UNITY = "/api/2.1/unity-catalog"
 COLUMNS_MAX = 32  # of a table whose tags are asked for column by column
+SCHEMAS_MAX = 64  # listed at once, so that a large catalog is never held as a whole
 CONSTRAINT = "delta.constraints."
 TAGS_OF_COLUMNS = (
     "SELECT column_name, tag_name, tag_value FROM system.information_schema.column_tags "
@@ -94,16 +95,36 @@ def described(told: Mapping[str, Any]) -> Described:
     return Described(Table(name, typed, kind, str(told.get("table_id") or "")), tuple(carried), tuple(constraints))
 
 
-def listed(instance: str) -> Iterator[Sequence[Described]]:
-    """All tables of the governed catalogs, in pages."""
-    for database in map(str.lower, settings().targets[instance].databases):
-        for some in client.pages(instance, f"{UNITY}/schemas", "schemas", {"catalog_name": database, "max_results": 0}):
-            for schema in some:
-                if str(schema["name"]).lower() == "information_schema":
-                    continue
-                asked = {"catalog_name": database, "schema_name": schema["name"], "max_results": 0}
-                for page in client.pages(instance, f"{UNITY}/tables", "tables", asked):
-                    yield [described(told) for told in page]
+def governed(instance: str) -> list[str]:
+    return [database.lower() for database in settings().targets[instance].databases]
+
+
+def others(instance: str) -> list[str]:
+    """All other catalogs that Lily can see: tables may carry its functions from the time when those were governed."""
+    pages = client.pages(instance, f"{UNITY}/catalogs", "catalogs", {"max_results": 0})
+    return sorted({str(one["name"]).lower() for page in pages for one in page} - {*governed(instance), "system"})
+
+
+def listed(instance: str, databases: Sequence[str]) -> Iterator[Sequence[Described]]:
+    """All tables of these catalogs, in pages; without schemas that Lily may not look into."""
+    for database in databases:
+        schemas = [name for page in _schemas(instance, database) for name in page]
+        for start in range(0, len(schemas), SCHEMAS_MAX):
+            some = [(database, schema) for schema in schemas[start : start + SCHEMAS_MAX]]
+            for found in client.each(instance, some, lambda names: _tables(instance, *names)):
+                yield from found
+
+
+def _schemas(instance: str, database: str) -> list[list[str]]:
+    query = {"catalog_name": database, "max_results": 0}
+    pages = unless_gone(lambda: list(client.pages(instance, f"{UNITY}/schemas", "schemas", query)))
+    return [[str(one["name"]) for one in page if str(one["name"]).lower() != "information_schema"] for page in pages or []]
+
+
+def _tables(instance: str, database: str, schema: str) -> list[list[Described]]:
+    query = {"catalog_name": database, "schema_name": schema, "max_results": 0}
+    pages = unless_gone(lambda: list(client.pages(instance, f"{UNITY}/tables", "tables", query)))
+    return [[described(told) for told in page] for page in pages or []]
 
 
 def functions(instance: str, database: str, schema: str) -> list[Function]:

@@ -20,6 +20,7 @@ from lily.domain.naming import read as read_comment
 from lily.domain.rules import Principal
 from lily.domain.steps import TagEntry
 from lily.domain.targets import Holders
+from lily.runtime.errors import Transient
 from lily.runtime.settings import settings
 
 EVERYWHERE = "SELECT * FROM system.information_schema.{view}"
@@ -84,7 +85,7 @@ def body_of(instance: str, one: Function) -> str | None:
 def tables(instance: str) -> Iterator[Sequence[Table]]:
     """See contracts.Target."""
     home = home_of(instance)
-    for page in catalog.listed(instance):
+    for page in catalog.listed(instance, catalog.governed(instance)):
         some = [one.table for one in page if (one.table.id.database, one.table.id.schema) != (home.database, home.schema)]
         if some:
             yield some
@@ -159,21 +160,16 @@ def _own_tags(tagged: Tags) -> frozenset[TagEntry]:
 
 
 def _uses(instance: str, names: Collection[str], actual: Actual) -> dict[str, frozenset[Site] | None]:
-    """Where these functions are attached, by the list of all governed tables.
+    """Where these functions are attached, by the lists of tables; in catalogs that are not governed only if nowhere else.
 
-    Whether lists show masks is not promised. One that shows none at all is believed only if the metastore's own view says so
-    too; and none is believed that does not show what a table itself has told.
+    Whether lists show masks is not promised. Ones that show none at all are believed only if the metastore's own view says so
+    too; and none is believed that does not show what a table itself has told. What Lily may not see is not known to it.
     """
-    home = home_of(instance)
-    found: dict[str, set[Site]] = {name: set() for name in names}
-    has_any = False
-    for page in catalog.listed(instance):
-        for described in page:
-            for one in described.carried:
-                has_any = True
-                if (name := plain_name(one, home)) in found:
-                    found[name].add(Site(described.table.id, one.column))
-    if not has_any and not _is_nowhere(instance, names, home):
+    found, has_any = _listed(instance, names, catalog.governed(instance))
+    if rest := {name for name, sites in found.items() if not sites}:
+        more, has_more = _listed(instance, rest, catalog.others(instance))
+        found, has_any = {**found, **more}, has_any or has_more
+    if not has_any and not _is_nowhere(instance, names, home_of(instance)):
         return dict.fromkeys(names)
     uses: dict[str, frozenset[Site] | None] = {name: frozenset(sites) for name, sites in found.items()}
     for table in actual.tables.values():
@@ -183,11 +179,24 @@ def _uses(instance: str, names: Collection[str], actual: Actual) -> dict[str, fr
     return uses
 
 
+def _listed(instance: str, names: Collection[str], databases: Sequence[str]) -> tuple[dict[str, set[Site]], bool]:
+    """Where functions are attached in some catalogs, and whether any function is attached there at all."""
+    home, has_any = home_of(instance), False
+    found: dict[str, set[Site]] = {name: set() for name in names}
+    for page in catalog.listed(instance, databases):
+        for described in page:
+            for one in described.carried:
+                has_any = True
+                if (name := plain_name(one, home)) in found:
+                    found[name].add(Site(described.table.id, one.column))
+    return found, has_any
+
+
 def _is_nowhere(instance: str, names: Collection[str], home: Home) -> bool:
     """Whether the metastore's views know of no use; they may be slow, and closed to Lily: then nothing is known."""
     whole = {f"{home.database}.{home.schema}.{name}" for name in names}
     try:
         told = [client.run(instance, EVERYWHERE.format(view=view)).rows for view in ("column_masks", "row_filters")]
-    except Refused:
+    except (Refused, Transient):
         return False
     return not any(str(cell).replace("`", "").lower() in whole for rows in told for row in rows for cell in row)

@@ -354,11 +354,29 @@ def test_streaming_tables_and_materialized_views_are_protected_and_views_are_sai
 def test_where_lists_show_no_masks_nothing_is_taken_for_unused(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.enforce([EMAIL], T)
     listed = catalog.listed
-    monkeypatch.setattr(catalog, "listed", lambda name: ([replace(d, carried=()) for d in page] for page in listed(name)))
+    monkeypatch.setattr(catalog, "listed", lambda *of: ([replace(d, carried=()) for d in page] for page in listed(*of)))
 
     known = connector.closer(NAME, connector.read(NAME, []), (), connector.read(NAME, []).objects).objects
 
     assert {one.uses for one in known.values() if one.owner is Owner.OURS} == {None}
+
+
+def test_a_function_is_kept_while_a_table_of_a_catalog_that_is_not_governed_any_more_has_it(
+    workspace: Workspace, configured: Callable[..., None]
+) -> None:
+    workspace.enforce([EMAIL], T)
+    configured(LILY_TARGET_BRICKS_DATABASES="gov")
+
+    assert workspace.plan([], TableId("gov", "lily", "nothing")).steps == ()
+    configured(LILY_TARGET_BRICKS_DATABASES="analytics")
+    workspace.enforce([], T)
+    assert [name for name in connector.read(NAME, []).objects if "known_answer" not in name] == []
+
+
+def test_a_schema_that_is_closed_to_lily_hides_no_other(workspace: Workspace) -> None:
+    workspace.sql("CREATE SCHEMA analytics.closed", "CREATE TABLE analytics.closed.t (id INT)")
+
+    assert {table.id for page in connector.tables(NAME) for table in page} == {T}
 
 
 def test_side_effects_are_told_before_the_first_mask_only(workspace: Workspace) -> None:
