@@ -193,13 +193,13 @@ def _answer(config: TargetSettings, told: dict[str, Any], group: str) -> Answer:
 def _call(config: TargetSettings, group: str, method: str, path: str, **more: Any) -> dict[str, Any]:
     """One request; a second one only where the first was not let in, so that nothing was done."""
     for is_last in (False, True):
-        client = _client(config, group)
+        client, used = _client(config, group), tokens.headers(config, group)
         try:
             told = client.do(method, path, **{name: dict(value) for name, value in more.items() if value})
         except Exception as error:
             meaning = failures.of_call(error, config)
             if meaning is None and not is_last:
-                tokens.forget(config.name, group)
+                tokens.refused(config, group, used)
                 continue
             metrics.count("lily_errors_total", where="databricks", kind=type(error).__name__)
             raise (meaning or Transient(f"{config.name}: the login was refused twice")) from error

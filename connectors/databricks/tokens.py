@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -59,14 +59,27 @@ def headers(config: TargetSettings, group: str) -> dict[str, str]:
         if time.monotonic() >= held.until:
             held.value, life_s = _fetch(config, group)
             held.until = time.monotonic() + USED * life_s
-        return {"Authorization": f"Bearer {held.value}"}
+        return _headers(held)
 
 
-def forget(instance: str, group: str | None = None) -> None:
-    """So that the next request fetches another; `group` None: of every identity."""
+def refused(config: TargetSettings, group: str, used: Mapping[str, str]) -> None:
+    """These headers were not let in: the next request fetches another token, unless somebody has meanwhile."""
     with _lock:
-        for key in [key for key in _held if key[1] == instance and group in {None, key[2]}]:
+        held = _held.get((os.getpid(), config.name, group))
+    if held is not None:
+        with held.lock:
+            if _headers(held) == used:
+                held.until = 0.0
+
+
+def forget(instance: str) -> None:
+    with _lock:
+        for key in [key for key in _held if key[1] == instance]:
             del _held[key]
+
+
+def _headers(held: _Held) -> dict[str, str]:
+    return {"Authorization": f"Bearer {held.value}"}
 
 
 def _fetch(config: TargetSettings, group: str) -> tuple[str, float]:

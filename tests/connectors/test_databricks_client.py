@@ -144,6 +144,15 @@ def test_a_token_that_ended_is_fetched_anew_and_the_statement_sent_again(workspa
     assert workspace.requests()[TOKENS] == 2
 
 
+def test_many_threads_whose_token_ended_log_in_once_more(workspace: Workspace) -> None:
+    client.run(NAME, "SELECT 1")
+    workspace.stand_in.post("tokens/expire")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: client.run(NAME, "SELECT :n", {"n": str(n)}), range(32)))
+
+    assert workspace.requests()[TOKENS] == 2
+
+
 def test_a_wrong_secret_is_told_without_it(workspace: Workspace, configured: Callable[..., None]) -> None:
     configured(LILY_TARGET_BRICKS_OAUTH_CLIENT_SECRET="not-the-s3cret-at-all")
 
