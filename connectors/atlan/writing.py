@@ -6,6 +6,7 @@ empty shell. Attributes that are not sent stay as they are, null clears them. `r
 `overwriteBusinessAttributes` would wipe custom metadata of others: the second is never true.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ from lily.runtime import logs
 from lily.runtime.errors import Permanent, Transient
 
 SPLITTING = frozenset({400, 403, 404, 409})  # what one bad asset of many can cause
+SPLITS_MAX = 15  # of all requests of one writing: enough for two bad assets of fifty, and no flood where all are bad
+UNDECIDED_S = 30.0
 
 log = logs.get(__name__)
 
@@ -49,10 +52,8 @@ def write_many(
     except (Transient, Permanent) as error:
         return dict.fromkeys(last, error)
     more = [_Entity(f"incident {name}", body) for name, body in incidents.entities(instance, incident_assets).items()]
-    failures: Failures = {}
     everything = [*entities, *more]
-    for start in range(0, len(everything), bulk_max):
-        failures |= _write(instance, priority, everything[start : start + bulk_max])
+    failures = _write(instance, priority, [everything[at : at + bulk_max] for at in range(0, len(everything), bulk_max)])
     for entity in more:
         if entity.name in failures:
             reason = failures.pop(entity.name).reason
@@ -60,17 +61,36 @@ def write_many(
     return failures
 
 
-def _write(instance: str, priority: Priority, entities: Sequence[_Entity]) -> Failures:
+def _write(instance: str, priority: Priority, requests: Sequence[Sequence[_Entity]]) -> Failures:
+    """One request after the other; a bad one is halved until it is known what is bad in it, or too much is."""
+    failures: Failures = {}
+    waiting = deque(requests)
+    splits = 0
+    while waiting:
+        entities = waiting.popleft()
+        error = _failure(instance, priority, entities)
+        if error is None:
+            continue
+        if len(entities) > 1 and error.status in SPLITTING and splits < SPLITS_MAX:
+            splits += 1
+            half = len(entities) // 2
+            waiting.extendleft((entities[half:], entities[:half]))
+        elif len(entities) > 1 and error.status in SPLITTING:
+            undecided = Transient(f"among assets of which too many are refused: {error.reason}", UNDECIDED_S, error.status)
+            failures |= {entity.name: undecided for entity in entities}
+        else:
+            failures |= {entity.name: error for entity in entities}
+    return failures
+
+
+def _failure(instance: str, priority: Priority, entities: Sequence[_Entity]) -> Transient | Permanent | None:
     try:
         call = client.begin(instance, priority)
         bodies = [{**_temporary(entity, at), **entity.body} for at, entity in enumerate(entities, 1)]
         client.post(call, f"entity/bulk?{_flags(entities)}", {"entities": bodies}, about=entities[0].name)
     except (Transient, Permanent) as error:
-        if len(entities) == 1 or error.status not in SPLITTING:
-            return {entity.name: error for entity in entities}
-        half = len(entities) // 2
-        return _write(instance, priority, entities[:half]) | _write(instance, priority, entities[half:])
-    return {}
+        return error
+    return None
 
 
 def _temporary(entity: _Entity, at: int) -> dict[str, Any]:

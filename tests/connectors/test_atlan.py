@@ -170,6 +170,25 @@ class TestWriting:
         }
         assert written == {f"T{n}" for n in range(10)} - {"T3", "T7"}
 
+    def test_where_nearly_all_are_refused_the_budget_is_not_spent_on_finding_out_which(self, catalog, atlan_api):
+        names = [f"T{n}" for n in range(50)]
+        atlan_api.rules.append(refusing(*names[1:]))
+
+        failures = atlan.write_many(catalog, badges(*names))
+
+        assert len(failures) >= 49
+        assert {type(failure) for failure in failures.values()} == {Permanent, Transient}
+        assert len(atlan_api.asked) <= 31
+
+    @pytest.mark.parametrize("bad", [(0, 49), (24, 25), (17,)])
+    def test_two_bad_ones_of_fifty_are_always_found(self, catalog, atlan_api, bad):
+        atlan_api.rules.append(refusing(*(f"T{n}" for n in bad)))
+
+        failures = atlan.write_many(catalog, badges(*(f"T{n}" for n in range(50))))
+
+        assert set(failures) == {an_asset(f"T{n}").qualified_name for n in bad}
+        assert {type(failure) for failure in failures.values()} == {Permanent}
+
     def test_what_is_forbidden_may_be_allowed_soon_and_is_given_up_later(self, catalog, atlan_api, monkeypatch):
         atlan_api.rules.append(refusing("T1", status=403))
 
