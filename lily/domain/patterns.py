@@ -71,6 +71,8 @@ def _part(quoted: str | None, plain: str | None, *, wild: bool) -> Part:
     name = quoted.replace('""', '"') if quoted is not None else plain or ""
     if not name or len(name) > NAME_MAX:
         raise ValueError(f"has a name of {len(name)} characters; 1 to {NAME_MAX} are allowed")
+    if "\0" in name or any("\ud800" <= char <= "\udfff" for char in name):
+        raise ValueError("holds a NUL or half of a surrogate pair, which no warehouse can store")
     is_wild = quoted is None and bool({"*", "?"} & set(name))
     if is_wild and not wild:
         raise ValueError("holds a wildcard; patterns go into match.patterns, and a real * or ? into double quotes")

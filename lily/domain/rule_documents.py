@@ -147,8 +147,9 @@ def _paths(
 
 
 def _path(faults: Faults, where: str, given: object, parts_max: int, *, wild: bool = False) -> tuple[patterns.Part, ...]:
+    known = len(faults.found)
     text = faults.text(where, given, 2100)
-    if not text or any("\ud800" <= char <= "\udfff" for char in text):
+    if len(faults.found) > known:
         return ()
     try:
         return patterns.parse(text, parts_max, wild=wild)
