@@ -6,8 +6,6 @@ import pytest
 
 from tests.sandbox.atlan import CONNECTION, DAILY, GDPR, LINK, OPEN, ORDERS, PII, QUALITY, Atlan, guid, receiving
 
-pytestmark = pytest.mark.xdist_group("pyatlan")  # its import takes seconds: one process is enough
-
 
 @pytest.fixture
 def client(atlan: Atlan) -> Any:
