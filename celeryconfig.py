@@ -49,5 +49,12 @@ for _target in settings().targets.values():
             "schedule": _every_s,
             "options": _options,
         }
+for _catalog in settings().catalogs.values():
+    beat_schedule[f"reread_tags {_catalog.name}"] = {
+        "task": "reread_tags",
+        "args": (_catalog.name,),
+        "schedule": _catalog.reread_every_s,
+        "options": {"queue": "io", "expires": _catalog.reread_every_s},
+    }
 beat_max_loop_interval = 5
 timezone = "UTC"

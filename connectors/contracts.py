@@ -255,5 +255,8 @@ class Catalog(Protocol):
     def tag_names(self, instance: str, ids: Collection[str]) -> dict[str, str]:
         """The present names of tags by id; unknown ones are left out, and looked for again some seconds later."""
 
+    def tags(self, instance: str) -> dict[str, str]:
+        """The names of all tags by id, as of some minutes ago."""
+
     def tag_ids(self, instance: str, names: Collection[str]) -> dict[str, str]:
         """The ids of tags by name, whatever its case; unknown ones are left out, and looked for again some seconds later."""

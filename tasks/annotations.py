@@ -135,7 +135,7 @@ def _state(config: CatalogSettings, read: Sequence[Read], at: datetime, *, more_
     `more_only`: nothing was read, so what is in force already stays, and what events told is added to it.
     """
     words = names_of(config, frozenset().union(*(one.tags or frozenset() for one in read)))
-    known = _known({place for one in read for place in one.kept.places})
+    known = known_of({place for one in read for place in one.kept.places})
     stating: list[Annotation] = []
     for one in read:
         source = source_of(config.name, one.kept)
@@ -188,7 +188,8 @@ def wake_changed(done: Iterable[annotations.Stated]) -> None:
             return
 
 
-def _known(wanted: Collection[Place]) -> Mapping[tuple[Place, str], Annotation]:
+def known_of(wanted: Collection[Place]) -> Mapping[tuple[Place, str], Annotation]:
+    """What is stated of the tables of these places, by place and source."""
     by_target: dict[str, set[TableId]] = defaultdict(set)
     for place in wanted:
         by_target[place.target].add(place.table)

@@ -10,7 +10,9 @@ from connectors import registry
 from lily.runtime import aws_json, logs, memory, metrics
 from lily.runtime.settings import settings
 
-celery = Celery("lily", include=["tasks.inbound", "tasks.sweep", "tasks.propagation", "tasks.reconcile", "tasks.annotations"])
+WITH_TASKS = ("inbound", "sweep", "propagation", "reconcile", "annotations", "backfill")
+
+celery = Celery("lily", include=[f"tasks.{name}" for name in WITH_TASKS])
 celery.config_from_object("celeryconfig")
 
 

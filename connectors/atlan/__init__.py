@@ -43,6 +43,7 @@ __all__ = [
     "tag_ids",
     "tag_names",
     "tagged",
+    "tags",
     "verify",
     "warm",
     "write_many",
@@ -139,6 +140,13 @@ def tag_names(instance: str, ids: Collection[str]) -> dict[str, str]:
     from connectors.atlan import typedefs
 
     return typedefs.tag_names(instance, ids)
+
+
+def tags(instance: str) -> dict[str, str]:
+    """The present names of all tags by id, as of some minutes ago."""
+    from connectors.atlan import typedefs
+
+    return typedefs.tags(instance)
 
 
 def tag_ids(instance: str, names: Collection[str]) -> dict[str, str]:

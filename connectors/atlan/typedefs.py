@@ -41,6 +41,11 @@ def tag_names(instance: str, ids: Collection[str]) -> dict[str, str]:
     return {tag: known[tag] for tag in ids if tag in known}
 
 
+def tags(instance: str) -> dict[str, str]:
+    """Names of all tags by id."""
+    return _tags(instance, lambda _: True)
+
+
 def tag_ids(instance: str, names: Collection[str]) -> dict[str, str]:
     """Ids by name."""
     wanted = {name.casefold() for name in names}
