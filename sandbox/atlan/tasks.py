@@ -78,6 +78,10 @@ class Tasks:
         self._waiting.append(task)
         self._news.set()
 
+    def next(self) -> Task | None:
+        """The task whose turn it is; it waits no longer."""
+        return self._waiting.pop(0) if self._waiting else None
+
     async def run(self, catalog: "Catalog") -> None:
         """Never returns. What goes wrong in a task fails that task only."""
         while True:
@@ -85,9 +89,8 @@ class Tasks:
             self._news.clear()
             while self._waiting:
                 await asyncio.sleep(catalog.settings.propagation_delay_s)
-                if not self._waiting:
+                if (task := self.next()) is None:
                     break  # cleared meanwhile
-                task = self._waiting.pop(0)
                 task.status, task.started_ms = "IN_PROGRESS", now_ms()
                 try:
                     await carry(catalog, task)
