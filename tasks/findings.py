@@ -66,7 +66,7 @@ def find(table: TablePlan, done: Round, expected: Expected, rule: str | None = N
     verdict = proofs.compare(expected, observed)
     state, reasons = STATES[verdict.outcome], verdict.reasons
     untagged = done.untagged.get(name, frozenset())
-    if untagged and (rule is None or _tags_of(rule, name, done.picture) & untagged):
+    if untagged and (rule is None or _tags_of(rule, name, done.picture, untagged) & untagged):
         told_of = sorted(untagged, key=lambda entry: (entry.column or "", entry.key))
         state = State.FAILED
         reasons += tuple(f"tag {entry.key} of {entry.column or name} is not as it should be" for entry in told_of)
@@ -82,9 +82,11 @@ def find(table: TablePlan, done: Round, expected: Expected, rule: str | None = N
     return Finding(state, (*told, *reasons), verdict, expected)
 
 
-def _tags_of(rule: str, name: TableId, picture: Picture) -> frozenset[TagEntry]:
-    """Tags of the columns that a rule is about; a rule that only tags has no others."""
+def _tags_of(rule: str, name: TableId, picture: Picture, untagged: frozenset[TagEntry]) -> frozenset[TagEntry]:
+    """Tags of the columns that a rule is about; a rule that only tags has no others. One that goes answers for what nobody wants."""
     want = picture.wanted.tables[name]
+    if rule not in want.rules:
+        return untagged - want.tags
     masked = {column for column, spec in want.masks.items() if rule in spec.rules}
     return frozenset(entry for entry in want.tags if entry.column in masked or not masked)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from connectors import snowflake as connector
 from lily.domain.classifications import Place, stated
 from lily.domain.inventory import TableId
 from lily.domain.propagations import State
@@ -21,6 +22,7 @@ from tests.connectors.snowflake_account import NAME, Account, account
 from tests.domain.security import a_rule
 from tests.sandbox.conftest import snowflake, snowflake_process
 from tests.tasks.conftest import Lily
+from tests.tasks.mishaps import Mishaps
 from tests.waiting import eventually
 
 __all__ = ["account", "propagation", "snowflake", "snowflake_process"]
@@ -213,3 +215,39 @@ def test_a_table_made_again_is_protected_again(world: Account) -> None:
     doors.wake_target(NAME, [looks.member(NAME, T)])
 
     assert emails(world) == ["***"]
+
+
+@pytest.mark.parametrize("kind", ["killed", "lost"])
+def test_whatever_happens_around_each_statement_it_ends_as_it_would_have_ended(
+    world: Account, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies, or a connection that breaks, before and after every statement; nobody sees a value meanwhile."""
+    before = dump(world)
+    changes = r"(?i)^(CREATE|DROP) (MASKING|ROW|TAG)|^ALTER (MASKING|ROW|TABLE .DB)"
+    mishaps = Mishaps(
+        connector, monkeypatch, kind, lambda when: world.stand_in.fault(kind=f"drop_{when}", match=changes, count=1)
+    )
+    hidden: list[bool] = []
+
+    def look() -> None:
+        is_hidden = not set(emails(world)) & set(CLEAR)
+        assert is_hidden or not any(hidden)
+        hidden.append(is_hidden)
+
+    def made(rule_id: str, action: str, **more: Any) -> Rule:
+        return rules.create(a_rule(rule_id, action, clock.now(), **more), [NAME], FACTS)
+
+    some: list[Rule] = []
+    rows = {"parameters": {"column": "amount", "operator": ">", "values": [0]}, "match": {"columns": ["amount"]}}
+    mishaps.survive(lambda: some.append(made("r1", "redact")) or wake(some[0]), look)
+    mishaps.survive(lambda: some.append(made("r2", "row_filter", **rows)) or wake(some[1]), look)
+    assert (states("r1"), states("r2")) == ({"T": State.ENFORCED}, {"T": State.ENFORCED})
+    nullify = replaced(some[0], {**some[0].document, "action": {"kind": "nullify"}}, clock.now())
+    mishaps.survive(lambda: wake(rules.replace(nullify, some[0], [NAME], FACTS)), look)
+    assert set(emails(world)) == {None}
+    for rule in (nullify, some[1]):
+        mishaps.survive(lambda rule=rule: wake(rules.delete(deleted(rule, clock.now()), rule, [NAME], FACTS)), lambda: None)
+
+    assert emails(world) == CLEAR
+    assert dump(world) == before
+    assert mishaps.happened >= 20
