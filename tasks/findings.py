@@ -83,7 +83,7 @@ def find(table: TablePlan, done: Round, expected: Expected, rule: str | None = N
 
 
 def _tags_of(rule: str, name: TableId, picture: Picture, untagged: frozenset[TagEntry]) -> frozenset[TagEntry]:
-    """Tags of the columns that a rule is about; a rule that only tags has no others. One that goes answers for what nobody wants."""
+    """Tags of the columns that a rule is about; a rule that only tags has no others, one that goes all unwanted."""
     want = picture.wanted.tables[name]
     if rule not in want.rules:
         return untagged - want.tags

@@ -1,5 +1,6 @@
 """Workers that die and connections that break around every single statement, in one life of a rule."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -55,10 +56,8 @@ class Mishaps:
         pending: Callable[[], Any] = work
         for number in range(1, ROUNDS_MAX):
             happened = self.happened
-            try:
+            with contextlib.suppress(Killed):
                 pending()
-            except Killed:
-                pass
             look()
             if number > 1 and happened == self.happened:
                 return
