@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +11,10 @@ from lily.records import batch, due, items
 from lily.records.forms import time_form, time_from
 from lily.records.items import Plain, Write
 from lily.runtime import aws, clock, lanes
+from lily.runtime.errors import Transient
 from lily.runtime.settings import settings
+
+TRIES = 5  # while others write
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,19 @@ def postpone(asked: Asked, due_at: datetime, reason: str, attempts: int) -> bool
 
 
 def again(rule_id: str, target: str, now: datetime) -> Asked | None:
-    """Asked for by hand: due now, with a clean slate. None if it never was asked for."""
-    item = items.get(f"R#{rule_id}", f"Q#{target}")
-    if item is None:
-        return None
-    version = _read(item).version
-    values = _values(rule_id, target, version, now, now, 0, "", None)
-    return _read(items.update(f"R#{rule_id}", f"Q#{target}", {**values, "ver": secrets.randbits(48)}))
+    """Asked for by hand: due now, with a clean slate, at whatever version it is. None if it never was asked for.
+
+    Raises Transient where others change it all the time, besides what all here raise.
+    """
+    for _ in range(TRIES):
+        item = items.get(f"R#{rule_id}", f"Q#{target}")
+        if item is None:
+            return None
+        known = _read(item)
+        values = _values(rule_id, target, known.version, now, now, 0, "", None) | {"ver": secrets.randbits(48)}
+        with suppress(aws.ConditionFailed):  # then a newer version was asked for, or this one is done: on top of that
+            return _read(items.update(f"R#{rule_id}", f"Q#{target}", values, "#ver = :known", known=known.item))
+    raise Transient("the request for this rule is in great demand")
 
 
 def _asking(rule_id: str, target: str, version: int, now: datetime, due_at: datetime) -> Write:

@@ -54,7 +54,7 @@ class RuleFilter:
 
 
 def create(rule: Rule, targets: Collection[str], facts: Facts) -> Rule:
-    """A new rule. Raises Outdated if its id is taken, Transient and Permanent."""
+    """A new rule. Raises Outdated if its id is taken, by a deleted rule too, Transient and Permanent."""
     head = items.putting(_item(rule, HEADS, rule.id), "attribute_not_exists(pk)")
     return _change(rule, head, targets, facts)
 
@@ -115,7 +115,8 @@ def find(wanted: RuleFilter, limit: int, cursor: str | None) -> Found[Rule]:
 
 
 def _change(rule: Rule, head: Write, targets: Collection[str], facts: Facts, *more: Write) -> Rule:
-    at_version = items.putting(_item(rule, f"R#{rule.id}", f"V#{rule.version:010d}"))
+    # No version is ever overwritten: a rule with the id of a deleted one would begin anew at 1, and be taken for the older.
+    at_version = items.putting(_item(rule, f"R#{rule.id}", f"V#{rule.version:010d}"), "attribute_not_exists(pk)")
     writes = [head, at_version, *more, *asked.writes(rule, targets, rule.changed_at)]
     try:
         audit.with_entry(lambda: writes, facts, rule.changed_at)

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from lily.domain import propagations as life
+from lily.domain.audit import Break
 from lily.domain.inventory import TableId
 from lily.domain.propagations import Key, State
 from lily.domain.rule_documents import replaced
 from lily.domain.rules import Rule, deleted
 from lily.domain.targets import Mode
-from lily.records import asked, audit, due, propagations, rules, target_states
+from lily.records import asked, audit, batch, due, items, propagations, rules, target_states
 from lily.records.audit import Facts
 from lily.records.propagations import Record
 from lily.records.rules import Outdated, RuleFilter
@@ -52,6 +53,19 @@ def test_an_id_is_given_once() -> None:
         made()
     assert refused.value.current == 1
     assert len(audit.page(10, None).items) == 1
+
+
+def test_the_id_of_a_deleted_rule_is_never_given_again() -> None:
+    first = made()
+    rules.delete(deleted(first, NOON), first, ["snow"], facts("rule.deleted"))
+    with pytest.raises(Outdated) as refused:
+        made(name="another")
+
+    assert refused.value.current == 0
+    assert rules.get("r1") is None
+    assert rules.version("r1", 1) == first
+    assert rules.heads(["r1"]) == {"r1": 2}
+    assert [one.version for one in asked.of_rule("r1")] == [2]
 
 
 def test_who_knows_another_version_changes_nothing() -> None:
@@ -134,6 +148,43 @@ def test_asking_again_by_hand_makes_it_due_with_a_clean_slate() -> None:
     assert (again.attempts, again.done_at, again.asked_at) == (0, None, NOON + timedelta(hours=1))
     assert asked.load([one.member]) == [again]
     assert asked.again("r1", "elsewhere", NOON) is None
+
+
+def test_asking_again_by_hand_loses_no_version_that_is_asked_for_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = made()
+    found = items.get
+
+    def overtaken(pk: str, sk: str) -> Any:
+        """What is there, and just after it was read a newer version of the rule."""
+        before = found(pk, sk)
+        if sk.startswith("Q#") and rules.version("r1", 2) is None:
+            monkeypatch.setattr(items, "get", found)
+            rules.replace(changed(first, name="two"), first, ["snow"], facts("rule.changed"))
+        return before
+
+    monkeypatch.setattr(items, "get", overtaken)
+    again = asked.again("r1", "snow", NOON)
+
+    assert again is not None
+    assert (again.version, again.due_at) == (2, NOON)
+    assert asked.of_rule("r1") == [again]
+
+
+def test_the_audit_trail_is_seen_to_be_broken_where_somebody_changed_it() -> None:
+    for number in range(5):
+        made(f"r{number}")
+    third = items.get(audit.PK, f"{3:012d}")
+    assert third is not None
+
+    items.put({**third, "d": third["d"].replace('"ann"', '"eve"')})
+    assert audit.verify() == Break(3, "was changed after it was sealed")
+    items.put({**third, "sk": f"{4:012d}"})
+    assert audit.verify() == Break(3, "was changed after it was sealed")
+    items.put(third)
+    assert audit.verify() == Break(3, "follows entry 3")
+    batch.delete_many([(audit.PK, f"{number:012d}") for number in (4, 2)])
+    assert audit.verify() == Break(3, "follows entry 1")
+    assert audit.verify(limit=1) is None
 
 
 def test_the_chain_of_the_audit_trail_holds_and_is_read_from_its_newest_end() -> None:
