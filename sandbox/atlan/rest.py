@@ -37,6 +37,14 @@ class Asked:
         except ValueError as error:
             raise errors.Refused(400, "ATLAS-400-00-001", f"invalid JSON: {error}") from None
 
+    @property
+    def object(self) -> dict[str, Any]:
+        """The body, which must be a JSON object."""
+        body = self.body
+        if not isinstance(body, dict):
+            raise errors.Refused(400, "ATLAS-400-00-001", "invalid JSON: expected an object")
+        return body
+
     def all(self, name: str) -> list[str]:
         return [value for key, value in self.pairs if key == name]
 
@@ -72,24 +80,24 @@ def routes(catalog: Catalog) -> list[Route]:
         route("POST", "/entity/bulk", upsert),
         route("DELETE", "/entity/bulk", delete),
         route("GET", "/types/typedefs", get_typedefs),
-        route("POST", "/types/typedefs", lambda catalog, asked: catalog.typedefs.create(asked.body)),
-        route("PUT", "/types/typedefs", lambda catalog, asked: catalog.typedefs.update(asked.body)),
+        route("POST", "/types/typedefs", lambda catalog, asked: catalog.typedefs.create(asked.object)),
+        route("PUT", "/types/typedefs", lambda catalog, asked: catalog.typedefs.update(asked.object)),
         route("DELETE", "/types/typedef/name/{name}", lambda catalog, asked: catalog.typedefs.delete(asked.path["name"])),
     ]
 
 
 def index_search(catalog: Catalog, asked: Asked) -> Any:
-    return catalog.index.search(asked.body, catalog.settings.hidden)
+    return catalog.index.search(asked.object, catalog.settings.hidden)
 
 
 def lineage_list(catalog: Catalog, asked: Asked) -> Any:
-    body = asked.body
+    body = asked.object
     catalog.check_visible(asked.call, [catalog.store.get(str(body.get("guid")))], "read entity")
     return lineage.walk(catalog.store, body)
 
 
 def task_search(catalog: Catalog, asked: Asked) -> Any:
-    dsl = asked.body.get("dsl") or {}
+    dsl = asked.object.get("dsl") or {}
     test = compile_query(dsl.get("query") or {"match_all": {}})
     found = [task for task in catalog.tasks.all if test(task.fields())]
     start, size = int(dsl.get("from") or 0), int(dsl.get("size") or 10)
@@ -148,20 +156,20 @@ def delete_tag(catalog: Catalog, asked: Asked) -> Any:
 def set_custom(catalog: Catalog, asked: Asked) -> Any:
     asset = catalog.store.get(asked.path["guid"])
     catalog.check_visible(asked.call, [asset], "update entity")
-    writes.set_custom(catalog, asked.call, asset, asked.path["set"], asked.body)
+    writes.set_custom(catalog, asked.call, asset, asked.path["set"], asked.object)
 
 
 def update_named(catalog: Catalog, asked: Asked) -> Any:
     """A partial update of one asset that is there already."""
     asset = _named(catalog, asked)
-    spec = (asked.body.get("entity") or {}) | {"typeName": asset.type_name, "guid": asset.guid}
+    spec = (asked.object.get("entity") or {}) | {"typeName": asset.type_name, "guid": asset.guid}
     answer = writes.upsert(catalog, asked.call, [spec], writes.Flags())
     return answer | {"guidAssignments": {}}
 
 
 def upsert(catalog: Catalog, asked: Asked) -> Any:
     how = writes.flags(asked.query)
-    entities = asked.body.get("entities")
+    entities = asked.object.get("entities")
     asked.entry["entities"] = len(entities or ())
     return writes.upsert(catalog, asked.call, entities, how)
 

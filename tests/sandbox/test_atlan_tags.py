@@ -30,6 +30,24 @@ def test_a_tag_travels_to_columns_and_along_lineage_and_back(atlan: Atlan) -> No
     assert all(atlan.tags(guid(end)) == set() for end in there)
 
 
+def test_changed_flags_reach_the_copies_and_can_take_them_away(atlan: Atlan) -> None:
+    def put(**flags: bool) -> list[dict[str, Any]]:
+        atlan.api("PUT", f"entity/guid/{guid('a02')}/classifications", [{"typeName": PII, **flags}])
+        atlan.settle()
+        return atlan.read(guid("a05")).get("classifications", [])
+
+    with receiving() as receiver:
+        subscribe(atlan, receiver.url, operations=["CLASSIFICATION_UPDATE", "CLASSIFICATION_DELETE"])
+        first = put(propagate=True)
+        second = put(propagate=True, removePropagationsOnEntityDelete=False)
+        third = put(propagate=False)
+
+    assert [each["removePropagationsOnEntityDelete"] for each in [*first, *second]] == [True, False]
+    assert third == []
+    updated, deleted = ("CLASSIFICATION_UPDATE", guid("a02")), ("CLASSIFICATION_DELETE", guid("a05"))
+    assert [each.what for each in receiver.events] == [updated, updated, deleted]
+
+
 def test_a_tag_is_gone_when_its_last_source_is_gone(atlan: Atlan) -> None:
     atlan.post("tags", [{"asset": guid(end), "add": [PII], "propagate": True} for end in ("a02", "a03")])
     atlan.settle()
@@ -211,5 +229,7 @@ def test_whatever_happens_in_whatever_order_tags_end_where_they_should_be(
             (tag, asset.guid, end) for asset in made for tag in asset.direct for end in reach(catalog.store, asset.guid, tag)
         }
         assert {(*key, asset.guid) for asset in made for key in asset.propagated} == wanted
+        source = {asset.guid: asset.direct for asset in made}
+        assert all(tag == source[start][name] for asset in made for (name, start), tag in asset.propagated.items())
 
     asyncio.run(run())

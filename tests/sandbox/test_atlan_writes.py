@@ -145,6 +145,12 @@ def test_a_query_that_is_not_understood_is_refused(atlan: Atlan, query: dict[str
     assert atlan.api("POST", "search/indexsearch", {"dsl": {"query": query}}).status_code == 400
 
 
+@pytest.mark.parametrize("path", ["search/indexsearch", "lineage/list", "task/search", "entity/bulk", "types/typedefs"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null"])
+def test_what_is_no_object_is_refused(atlan: Atlan, path: str, body: bytes) -> None:
+    assert atlan.http.post(f"/api/meta/{path}", content=body).status_code == 400
+
+
 def test_a_window_ends_at_ten_thousand_and_search_after_goes_on(atlan: Atlan) -> None:
     dsl = {"query": {"match_all": {}}, "sort": [{"__guid": {"order": "asc"}}], "size": 3}
     assert atlan.api("POST", "search/indexsearch", {"dsl": dsl | {"from": 9_998}}).status_code == 400
