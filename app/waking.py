@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from lily.domain.inventory import TableId
 from lily.records.security_forms import table_key
-from lily.runtime import logs
+from lily.runtime import lanes, logs
 from lily.runtime.errors import Transient
 from tasks import doors
 
@@ -22,6 +22,14 @@ def tables(target: str, changed: Collection[TableId]) -> None:
     """Have a target look at tables."""
     if changed:
         _wake(target, [f"t:{target}#{table_key(table)}" for table in changed])
+
+
+def backfill(catalog: str, member: str) -> None:
+    """Have a backfill begin."""
+    try:
+        doors.wake(lanes.of_backfills(catalog), [member])
+    except Transient as error:
+        log.warning("lanes.not_woken", catalog=catalog, count=1, reason=error.reason)
 
 
 def _wake(target: str, members: Collection[str]) -> bool:

@@ -48,7 +48,7 @@ def reread_tags(catalog: str) -> None:
     """Begin to read all tags of a catalog again, unless that is still going on from the last time."""
     for connection in sorted({one.catalog_connection for one in settings().targets.values() if one.catalog_connection}):
         try:
-            begin(catalog, connection, by=SCHEDULE, backfill_id=f"0-{catalog}-{connection}")
+            begin(catalog, connection, by=SCHEDULE, backfill_id=f"0-{catalog}-{connection.replace('/', '-')}")
         except (Transient, Permanent) as error:
             log.warning("backfill.not_begun", catalog=catalog, connection=connection, reason=error.reason)
 

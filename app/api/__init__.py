@@ -6,6 +6,7 @@ from flask_smorest import Api
 from app.api import (
     annotations,
     audit,
+    backfills,
     drift,
     events,
     health,
@@ -22,7 +23,7 @@ from app.api import (
 )
 
 EVENTS = (events, incidents)
-SECURITY = (rules, propagations, previews, annotations, targets, protection, plans, drift, audit)
+SECURITY = (rules, propagations, previews, annotations, backfills, targets, protection, plans, drift, audit)
 # Against a client's limit; never deliveries, nor what machines ask all the time.
 COUNTED = tuple(noun.blp.name for noun in (*EVENTS, *SECURITY, tokens))
 

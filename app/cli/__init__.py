@@ -9,6 +9,7 @@ COMMANDS = {
     "rules": "Rules: what is protected, how, and except for whom.",
     "plans": "Held plans: changes that would take much protection away at once.",
     "targets": "Targets: the warehouses in which rules take effect.",
+    "annotations": "Annotations: what data is, as a catalog says.",
     "protect": "Have tables protected, and wait for it.",
     "grants": "What a target must grant Lily, and whether it does.",
     "events": "Events: what was delivered, and what became of it.",

@@ -131,6 +131,44 @@ STATED = {"items": [ANNOTATION | {"entry": 0, "changed": True, "outdated": False
 
 ANNOTATION_PAGE = {"items": [ANNOTATION], "next_cursor": None}
 
+BACKFILL_WISH = {"connection": "default/snowflake/1700000000", "pattern": "CRM.PUBLIC.*", "dry_run": False}
+
+BACKFILL_BEGUN: dict[str, Any] = {
+    "id": "20261124170000-0f3c9a7be1d2",
+    "catalog": "atlan",
+    "connection": "default/snowflake/1700000000",
+    "pattern": "CRM.PUBLIC.*",
+    "tags": [],
+    "dry_run": False,
+    "by": "ann",
+    "state": "running",
+    "phase": "search",
+    "about": 0,
+    "seen": 0,
+    "stated": 0,
+    "asked": 0,
+    "elsewhere": 0,
+    "checked": 0,
+    "reason": "",
+    "started_at": "2026-11-24T17:00:00.000Z",
+    "progress_at": None,
+    "ended_at": None,
+    "links": {"self": "http://127.0.0.1:8000/security/annotations/sync/20261124170000-0f3c9a7be1d2"},
+}
+
+BACKFILL: dict[str, Any] = {
+    **BACKFILL_BEGUN,
+    "phase": "check",
+    "about": 1240,
+    "seen": 1240,
+    "stated": 37,
+    "elsewhere": 1203,
+    "checked": 100,
+    "progress_at": "2026-11-24T17:00:09.000Z",
+}
+
+BACKFILL_PAGE = {"items": [BACKFILL], "next_cursor": None}
+
 _TARGET_URL = "http://127.0.0.1:8000/security"
 INVENTORY = {"read_at": "2026-11-24T16:59:30.000Z", "age_s": 30.1}
 

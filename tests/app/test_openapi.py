@@ -29,7 +29,7 @@ from app.schemas import (
 from tests.app.test_authorization import OPEN, endpoints, scope_of
 from tests.servers import ROOT
 
-ARGUMENTS = ("event_id", "incident_id", "rule_id", "version_number", "target_name", "plan_id")
+ARGUMENTS = ("event_id", "incident_id", "rule_id", "version_number", "target_name", "plan_id", "backfill_id")
 UNDESCRIBED = {"api-docs.openapi_json", "static"}  # and the pages for people
 
 

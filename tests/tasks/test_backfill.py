@@ -1,16 +1,20 @@
 """What was tagged before anybody listened, and what events were lost of: read page by page, and read again by schedule."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app import create_app
 from lily.domain.backfills import Backfill, State
 from lily.domain.inventory import TableId
 from lily.records import annotations, backfills
 from lily.runtime import breaker, clock, lanes
 from tasks import backfill as backfilling
 from tasks import doors
+from tests.app.cli import Shell, served
+from tests.app.conftest import SECRETS
 from tests.connectors.snowflake_account import NAME, account
 from tests.sandbox.conftest import snowflake, snowflake_process
 from tests.tasks.catalog import SNOW, Governed, Tenant, atlan_process, tenant
@@ -156,3 +160,18 @@ def test_a_catalog_that_refuses_is_asked_again_and_one_that_forbids_ends_it(worl
     world.atlan.post("faults", {"kind": "status", "status": 401, "count": None})
     assert run("b2").state is State.FAILED
     assert "401" in found("b2").reason
+
+
+def test_the_command_waits_and_shows_what_was_found(world: Governed, configured: Callable[..., None]) -> None:
+    configured(LILY_JWT_SECRETS=",".join(SECRETS))
+    world.atlan.tag(add=("PII",))
+    with served(create_app()) as url:
+        shell = Shell(url)
+
+        counted = shell.json("annotations", "sync", "--dry-run")
+        done = shell.json("annotations", "sync", "--connection", SNOW, "--pattern", "db.s.*")
+
+        assert (counted["state"], counted["dry_run"], counted["stated"]) == ("done", True, 1)
+        assert (done["state"], done["stated"]) == ("done", 1)
+        assert done["id"] in shell("annotations", "status").stdout
+    assert world.emails() == MASKED
