@@ -13,6 +13,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from sandbox import atlan_world
+
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "424242424242"  # to ministack, an access key of 12 digits is the account
 CLIENT = "demo"
@@ -27,6 +29,7 @@ DEFAULT_PORTS = {
     "LILY_RUN_MONTE_CARLO_PORT": 8010,
     "LILY_RUN_SNOWFLAKE_PORT": 8020,
     "LILY_RUN_DATABRICKS_PORT": 8030,
+    "LILY_RUN_ATLAN_PORT": 8040,
     "LILY_RUN_FLOWER_PORT": 5555,
 }
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -47,6 +50,7 @@ class Surroundings:
     monte_carlo_port: int
     snowflake_port: int
     databricks_port: int
+    atlan_port: int
     flower_port: int
     lily: Mapping[str, str]  # the environment of Lily's processes
     standins: Mapping[str, str]  # and of the stand-ins
@@ -70,6 +74,16 @@ class Surroundings:
     def databricks(self) -> str:
         """Where Databricks' stand-in answers."""
         return f"http://127.0.0.1:{self.databricks_port}"
+
+    @property
+    def atlan(self) -> str:
+        """Where Atlan's stand-in answers."""
+        return f"http://127.0.0.1:{self.atlan_port}"
+
+    @property
+    def has_catalog(self) -> bool:
+        """Whether Lily knows Atlan's stand-in."""
+        return self.lily.get("LILY_CATALOG_ATLAN_URL") == self.atlan
 
     @property
     def targets(self) -> list[str]:
@@ -108,6 +122,7 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
         monte_carlo_port=ports["LILY_RUN_MONTE_CARLO_PORT"],
         snowflake_port=ports["LILY_RUN_SNOWFLAKE_PORT"],
         databricks_port=ports["LILY_RUN_DATABRICKS_PORT"],
+        atlan_port=ports["LILY_RUN_ATLAN_PORT"],
         flower_port=ports["LILY_RUN_FLOWER_PORT"],
         lily=lily | _base(environ, ".venv"),
         standins=_base(environ, ".venv-sandbox")
@@ -117,6 +132,8 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
             "SANDBOX_MC_TOKEN": lily.get("LILY_SOURCE_MONTE_CARLO_API_TOKEN", generated["monte_carlo_token"]),
             "SANDBOX_SNOWFLAKE_PUBLIC_KEY": public_key(generated["snowflake_key"]),
             "SANDBOX_DATABRICKS_CLIENT_SECRET": generated["databricks_client"],
+            "SANDBOX_ATLAN_TOKEN": generated["atlan_token"],
+            "SANDBOX_ATLAN_WEBHOOK_SECRET": generated["atlan_webhook"],
         },
     )
 
@@ -147,6 +164,10 @@ def _lily_environment(
             **snowflake_settings(f"http://127.0.0.1:{ports['LILY_RUN_SNOWFLAKE_PORT']}", generated["snowflake_key"]),
             **databricks_settings(f"http://127.0.0.1:{ports['LILY_RUN_DATABRICKS_PORT']}", generated["databricks_client"]),
         }
+    if not any(environ.get(name, "").strip() for name in ("LILY_SOURCES", "LILY_CATALOGS", "LILY_TARGETS")):
+        defaults |= catalog_settings(
+            f"http://127.0.0.1:{ports['LILY_RUN_ATLAN_PORT']}", generated["atlan_token"], generated["atlan_webhook"]
+        )
     given = {name: value for name, value in environ.items() if name.startswith("LILY_")}
     settled = {name: str(port) for name, port in ports.items()} | {"LILY_RUN_DATA": str(data)}
     clients = _words(environ.get("LILY_CLIENTS", ""))
@@ -183,6 +204,28 @@ def databricks_settings(url: str, client_secret: str) -> dict[str, str]:
         "DATABASES": "analytics",
     }
     return {f"{_prefix(DATABRICKS)}{name}": value for name, value in values.items()}
+
+
+def catalog_settings(url: str, token: str, webhook_secret: str) -> dict[str, str]:
+    """The stand-in as a catalog and a source, with the tenant that sandbox.atlan_world makes there."""
+    connections = {
+        "LILY_CONNECTION_SNOWFLAKE_KIND": "snowflake",
+        "LILY_CONNECTION_SNOWFLAKE_QUALIFIED_NAME": atlan_world.SNOWFLAKE["qualifiedName"],
+        "LILY_CONNECTION_DATABRICKS_KIND": "databricks",
+        "LILY_CONNECTION_DATABRICKS_QUALIFIED_NAME": atlan_world.DATABRICKS["qualifiedName"],
+        "LILY_CONNECTION_DATABRICKS_WAREHOUSES": "databricks",  # Monte Carlo's stand-in knows the other one only
+        f"{_prefix(SNOWFLAKE)}CATALOG_CONNECTION": atlan_world.SNOWFLAKE["qualifiedName"],
+        f"{_prefix(DATABRICKS)}CATALOG_CONNECTION": atlan_world.DATABRICKS["qualifiedName"],
+    }
+    return {
+        "LILY_SOURCES": "monte-carlo,atlan",
+        "LILY_SOURCE_ATLAN_SECRETS": webhook_secret,
+        "LILY_CATALOGS": "atlan",
+        "LILY_CATALOG_ATLAN_URL": url,
+        "LILY_CATALOG_ATLAN_TOKEN": token,
+        "LILY_CONNECTIONS": "snowflake,databricks",
+        **connections,
+    }
 
 
 def _prefix(target: str) -> str:
@@ -252,6 +295,8 @@ def _secrets(path: Path) -> dict[str, str]:
         "monte_carlo_token": secrets.token_urlsafe(24),
         "hash_salt": secrets.token_hex(16),
         "databricks_client": secrets.token_urlsafe(24),
+        "atlan_token": secrets.token_urlsafe(24),
+        "atlan_webhook": secrets.token_urlsafe(24),
     }
     try:
         kept = json.loads(path.read_text()) if path.exists() else {}

@@ -135,10 +135,18 @@ class Run:
         self._console.step(f"started {', '.join(self._commands)}")
         if "web" in self._commands:
             await self._until(lambda: _answers(f"{self._around.web}/readyz"), "web", WEB_READY_S)
+            if self._around.has_catalog:
+                await self._run_once(self._tenant())
             self._console.step("web is ready")
             self._ready = True
             self._write_state(self.processes.pids())
             await self._tell_where()
+
+    def _tenant(self) -> Program:
+        """What is in the catalog, whose webhooks go to Lily: it has to answer already."""
+        around = self._around
+        command = f"python -m sandbox.atlan_world --url {around.atlan} --webhook-url {around.web}/webhooks/atlan"
+        return Program("atlan-world", command, around.standins, ROOT)
 
     async def stop(self) -> None:
         """End Lily's processes, then the stand-ins. The state file goes first, so nobody comes any more."""
@@ -208,6 +216,7 @@ class Run:
             ("Monte Carlo stand-in", around.monte_carlo),
             ("Snowflake stand-in", around.snowflake),
             ("Databricks stand-in", around.databricks),
+            ("Atlan stand-in", around.atlan),
             *([("Flower", around.flower)] if "flower" in self._commands else []),
             ("Logs", f"{_short(self.processes.log('*'))}"),
             ("Data", f"{_short(around.data)}  (kept; `make clean` removes it)"),
@@ -232,6 +241,7 @@ class Run:
             "monte_carlo_url": around.monte_carlo,
             "snowflake_url": around.snowflake,
             "databricks_url": around.databricks,
+            "atlan_url": around.atlan if around.has_catalog else None,
             "targets": around.targets,
             "flower_url": around.flower,
             "redis_url": around.lily["LILY_REDIS_URL"],
@@ -280,6 +290,7 @@ def _standins(around: Surroundings) -> tuple[StandIn, ...]:
             f"python -m sandbox.databricks --port {around.databricks_port} --state {workspace}",
             f"{around.databricks}/healthz",
         ),
+        StandIn("atlan", f"python -m sandbox.atlan --port {around.atlan_port}", f"{around.atlan}/healthz"),
     )
 
 
