@@ -70,8 +70,9 @@ def _held(config: TargetSettings, picture: Picture) -> HeldPlan:
 
 def _supersede(config: TargetSettings, picture: Picture) -> None:
     """A plan that waits for a person and is not what would happen any more is not to be confirmed."""
-    for plan in held.find(config.name, "pending", 100, None).items:
-        if plan.fingerprint != picture.verdict.fingerprint and picture.actual.tables.keys() >= set(plan.tables):
+    for plan in held.undone(config.name):
+        is_other = plan.state == "pending" and plan.fingerprint != picture.verdict.fingerprint
+        if is_other and picture.actual.tables.keys() >= set(plan.tables):
             held.settle(plan, "superseded")
 
 

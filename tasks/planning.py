@@ -20,7 +20,6 @@ from lily.records.table_states import TableState
 from lily.runtime import clock
 from lily.runtime.settings import TargetSettings
 
-PLANS_MAX = 200  # that wait for a person, or were rejected, in one target
 ID_DIGITS = 16  # of a fingerprint, which make the id of a plan that is held
 TABLES_MAX = 300  # planned at once; bystanders beyond get a new object instead of a change in place
 
@@ -83,7 +82,7 @@ def make(config: TargetSettings, tables: Collection[TableId], *, thorough: bool 
     actual = _with_uses_of_tags(wanted, actual, target)
     states = table_states.load(config.name, [*actual.tables, *tables])
     agreed = tuple(held.confirmed(config.name))
-    asked = [plan for state in ("pending", "rejected") for plan in held.find(config.name, state, PLANS_MAX, None).items]
+    asked = held.undone(config.name)
     verdict, covering = _standing(_verdict(config, wanted, actual, states, agreed), asked, agreed)
     plan = diff(wanted, actual, target, verdict.held)
     gone = tuple(sorted(set(tables) - actual.tables.keys()))

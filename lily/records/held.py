@@ -1,17 +1,21 @@
 """Plans that wait for a person, what was decided about them, and the day's account of protection that went without asking.
 
-Plans: pk `HELD`, sk `<target>#<plan id>`. Account: pk `SPENT#<target>`, sk time and a random part, forgotten after two days.
+Plans: pk `HELD`, sk `<target>#<plan id>`; what does not fit into one item is in parts, pk `HELD#<target>#<plan id>`, sk
+`<digest of the whole>#<number>`, which are there before the plan is. Account: pk `SPENT#<target>`, sk time and a random part,
+forgotten after two days.
 """
 
+import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from lily.domain.brake import Spent, Weakening
 from lily.domain.inventory import Site, TableId
-from lily.records import audit, due, items
+from lily.records import audit, batch, due, items
 from lily.records.audit import Facts
 from lily.records.batch import Lost
 from lily.records.forms import time_form, time_from
@@ -32,6 +36,7 @@ from lily.runtime import aws, clock
 PK = "HELD"
 KEPT = timedelta(hours=48)
 STATES = ("pending", "confirmed", "rejected", "superseded", "done")
+PART_BYTES_MAX = 300_000  # of the 400,000 that an item may have; characters of JSON are counted in UTF-8
 
 
 class Decided(Exception):
@@ -63,6 +68,7 @@ class HeldPlan:
 
 def hold(plan: HeldPlan) -> bool:
     """Put a plan before a person. True: it is new. One that waits, or was decided, stays; done or superseded, it asks again."""
+    _write_many(_parts(plan))
     try:
         items.update(
             PK,
@@ -84,7 +90,7 @@ def get(target: str, plan_id: str) -> HeldPlan | None:
 
 def find(target: str | None, state: str | None, limit: int, cursor: str | None) -> Found[HeldPlan]:
     """Plans by target and id."""
-    found = list(islice(_matching(target, state, cursor), limit + 1))
+    found = list(islice(_matching(target, STATES if state is None else (state,), cursor), limit + 1))
     return Found(tuple(found[:limit]), _sk(found[limit - 1]) if len(found) > limit else None)
 
 
@@ -109,14 +115,22 @@ def settle(plan: HeldPlan, state: str) -> None:
 
 
 def confirmed(target: str) -> list[HeldPlan]:
-    return list(_matching(target, "confirmed", None))
+    return list(_matching(target, ("confirmed",), None))
+
+
+def undone(target: str) -> list[HeldPlan]:
+    """All that wait for a person, then all that were rejected: what is asked or was refused stands until it is superseded."""
+    return sorted(_matching(target, ("pending", "rejected"), None), key=lambda plan: plan.state)
 
 
 def spend(target: str, sites: frozenset[Site], at: datetime) -> None:
     """Put places on the account: they lost protection at `at` and nobody was asked."""
-    ends_at = int((at + KEPT).timestamp())
-    form = items.dumps([site_form(site) for site in sorted(sites, key=lambda site: (site.table, site.column or ""))])
-    items.put({"pk": f"SPENT#{target}", "sk": f"{due.millis(at):013d}#{secrets.token_hex(4)}", "d": form, "exp": ends_at})
+    ends_at, begins = int((at + KEPT).timestamp()), f"{due.millis(at):013d}#{secrets.token_hex(4)}"
+    forms = [items.dumps(site_form(site)) for site in sorted(sites, key=lambda site: (site.table, site.column or ""))]
+    _write_many(
+        {"pk": f"SPENT#{target}", "sk": f"{begins}#{number}", "d": f"[{','.join(some)}]", "exp": ends_at}
+        for number, some in enumerate(_fitting(forms))
+    )
 
 
 def spent(target: str, since: datetime) -> list[Spent]:
@@ -124,35 +138,83 @@ def spent(target: str, since: datetime) -> list[Spent]:
     return [Spent(due.time_of(item["sk"]), frozenset(map(site_from, items.loads(item["d"])))) for item in found]
 
 
-def _matching(target: str | None, state: str | None, cursor: str | None) -> Iterator[HeldPlan]:
+def _matching(target: str | None, states: Collection[str], cursor: str | None) -> Iterator[HeldPlan]:
     found = items.query(PK, f"{target}#" if target else "", after=cursor or "")
-    return (_read(item) for item in found if state in {None, item["sta"]})
+    return (_read(item) for item in found if item["sta"] in states)
+
+
+def _fitting(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The texts in their order, as many together as an item holds."""
+    some: list[str] = []
+    size = 0
+    for text in texts:
+        length = len(text.encode()) + 1
+        if some and size + length > PART_BYTES_MAX:
+            yield some
+            some, size = [], 0
+        some.append(text)
+        size += length
+    if some:
+        yield some
+
+
+def _write_many(made: Iterable[dict[str, str | int | bytes | None]]) -> None:
+    if packed := [batch.packed(values) for values in made]:
+        batch.write_many(packed)
 
 
 def _sk(plan: HeldPlan) -> str:
     return f"{plan.target}#{plan.id}"
 
 
+def _long(plan: HeldPlan) -> dict[str, Any]:
+    """What makes plans long, and never changes while a plan is decided."""
+    return {
+        "weakenings": [weakening_form(one) for one in plan.weakenings],
+        "tables": [table_id_form(table) for table in plan.tables],
+        "statements": list(plan.statements),
+    }
+
+
+def _digest(form: dict[str, Any]) -> str:
+    return hashlib.sha256(items.dumps(form).encode()).hexdigest()
+
+
+def _parts(plan: HeldPlan) -> list[dict[str, str | int | bytes | None]]:
+    """The items beside the plan's own; none where that holds it all."""
+    form = _long(plan)
+    whole, digest = deflated(form), _digest(form)
+    if len(whole) <= PART_BYTES_MAX:
+        return []
+    cuts = range(0, len(whole), PART_BYTES_MAX)
+    return [
+        {"pk": f"{PK}#{_sk(plan)}", "sk": f"{digest}#{number:04d}", "d": whole[at : at + PART_BYTES_MAX]}
+        for number, at in enumerate(cuts)
+    ]
+
+
 def _values(plan: HeldPlan) -> dict[str, str | int | bytes | None]:
-    form = {
+    long = _long(plan)
+    form: dict[str, Any] = {
         "id": plan.id,
         "target": plan.target,
         "fingerprint": plan.fingerprint,
-        "weakenings": [weakening_form(one) for one in plan.weakenings],
-        "tables": [table_id_form(table) for table in plan.tables],
         "rules": list(plan.rules),
-        "statements": list(plan.statements),
         "counted": plan.counted,
         "enforced": plan.enforced,
         "created_at": time_form(plan.created_at),
         "decided_by": plan.decided_by,
         "decided_at": time_form(plan.decided_at),
     }
-    return {"sta": plan.state, "d": deflated(form)}
+    is_whole = len(deflated(long)) <= PART_BYTES_MAX
+    return {"sta": plan.state, "d": deflated(form | (long if is_whole else {"parts": _digest(long)}))}
 
 
 def _read(item: Plain) -> HeldPlan:
     form = inflated(item["d"])
+    if "parts" in form:
+        parts = items.query(f"{PK}#{item['sk']}", f"{form['parts']}#")
+        form |= inflated(b"".join(part["d"] for part in parts))
     return HeldPlan(
         id=form["id"],
         target=form["target"],
