@@ -30,6 +30,10 @@ def schema() -> dict[str, Any]:
                     "patterns": _texts("As columns, with * for any run of characters and ? for any one."),
                     "databases": _texts("Only in these databases; everywhere if empty."),
                     "schemas": _texts("Only in these schemas, as schema or database.schema; everywhere if empty."),
+                    "whole_tables": {
+                        "type": ["boolean", "null"],
+                        "description": "true: a classification of a table counts for each of its columns.",
+                    },
                 },
             },
             "action": {

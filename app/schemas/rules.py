@@ -31,6 +31,9 @@ class MatchSchema(Schema):
     patterns = texts("As `columns`, with `*` for any run of characters and `?` for any one.")
     databases = texts("Only in these databases; everywhere if empty.")
     schemas = texts("Only in these schemas, as `schema` or `database.schema`; everywhere if empty.")
+    whole_tables = fields.Boolean(
+        metadata={"description": "true: a classification of a table, such as a tag in a catalog, counts for each of its columns."}
+    )
 
 
 class ActionSchema(Schema):

@@ -34,6 +34,8 @@ def _match(before: Rule, after: Rule) -> Iterator[Fault]:
         yield Fault("match.classifications", "leaves out some that it had")
     if not {*old.columns, *old.patterns} <= {*new.columns, *new.patterns}:
         yield Fault("match.columns" if set(old.columns) - {*new.columns, *new.patterns} else "match.patterns", "leaves out some")
+    if old.whole_tables and not new.whole_tables:
+        yield Fault("match.whole_tables", "leaves out the columns of tables that are classified as a whole")
     for name, had, has in (("databases", old.databases, new.databases), ("schemas", old.schemas, new.schemas)):
         if has and not (had and set(had) <= set(has)):
             yield Fault(f"match.{name}", "reaches fewer than before")

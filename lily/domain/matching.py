@@ -139,15 +139,16 @@ def _hits(
         return {rule.id: rule for rule in found if in_scope(rule)}
 
     spelled = {column.lower(): given for column, given in classes.items() if column is not None} if ignores_case else classes
+    whole = classed(classes.get(None, ()))
+    for_all = {rule_id: rule for rule_id, rule in whole.items() if rule.match.whole_tables}
     hits = {}
     for column in table.columns:
-        about = classed(spelled.get(column.name.lower() if ignores_case else column.name, ()))
+        about = for_all | classed(spelled.get(column.name.lower() if ignores_case else column.name, ()))
         path = (*names, column.name)
         for rule, paths in index.by_name:
             if rule.id not in about and in_scope(rule) and any(fits(p, path, ignores_case=ignores_case) for p in paths):
                 about[rule.id] = rule
         hits[column.name] = [about[rule_id] for rule_id in sorted(about)]
-    whole = classed(classes.get(None, ()))
     return hits, [whole[rule_id] for rule_id in sorted(whole)]
 
 

@@ -3,7 +3,7 @@
     name: Mask e-mail addresses            # 1-200 characters
     description: ...                       # up to 2,000, may be absent
     regulation: PII                        # PII GDPR HIPAA PCI CUSTOM
-    match: {classifications: [Email], columns: [], patterns: ["*.e?mail*"], databases: [], schemas: []}
+    match: {classifications: [Email], columns: [], patterns: ["*.e?mail*"], databases: [], schemas: [], whole_tables: false}
     action: {kind: partial, parameters: {keep_last: 4}}
     exempt: [{role: AUDITOR, until: "2027-01-01T00:00:00Z", reason: audit}, {group: auditors}]
     targets: ["*"]                         # or names of target instances
@@ -45,6 +45,7 @@ from lily.domain.rules import (
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 FIELDS = ("name", "description", "regulation", "match", "action", "exempt", "targets", "enabled")
+MATCH_FIELDS = ("classifications", "columns", "patterns", "databases", "schemas", "whole_tables")
 ENTRIES_MAX = 1000  # of any list in a rule
 EXEMPT_MAX = 100
 TAG_NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
@@ -124,7 +125,12 @@ def _read(
 
 
 def _match(faults: Faults, given: object) -> Match:
-    match = _object(faults, "match", given, ("classifications", "columns", "patterns", "databases", "schemas"))
+    match = _object(faults, "match", given, MATCH_FIELDS)
+    whole = match.get("whole_tables")
+    if whole is not None and not isinstance(whole, bool):
+        faults.add("match.whole_tables", f"must be true or false, not {kind_of(whole)}")
+    if whole is True and not match.get("classifications"):
+        faults.add("match.whole_tables", "is about classifications of tables; name some, or leave it out")
     names = faults.items("match.classifications", match.get("classifications"), ENTRIES_MAX)
     return Match(
         classifications=tuple(faults.text(f"match.classifications[{n}]", name, 256) for n, name in enumerate(names)),
@@ -132,6 +138,7 @@ def _match(faults: Faults, given: object) -> Match:
         patterns=_paths(faults, "match.patterns", match.get("patterns"), 4, wild=True),
         databases=_paths(faults, "match.databases", match.get("databases"), 1),
         schemas=_paths(faults, "match.schemas", match.get("schemas"), 2),
+        whole_tables=whole is True,
     )
 
 

@@ -124,7 +124,8 @@ class Match:
     `classifications` compare without case against the column's own annotation. `columns` and `patterns` are paths (see
     patterns), the latter with wildcards. Scope: `databases` and `schemas` (`schema` or `database.schema`); empty: everywhere.
     A table is matched (by row_filter, and by tag_only on the table) if its own annotation has one of the classifications, or
-    one of its columns is matched. A classification on a table says nothing about each of its columns.
+    one of its columns is matched. A classification on a table says nothing about each of its columns, unless `whole_tables`: then
+    it counts for every one of them, those that come later too.
     """
 
     classifications: tuple[str, ...] = ()
@@ -132,6 +133,7 @@ class Match:
     patterns: tuple[tuple[Part, ...], ...] = ()
     databases: tuple[tuple[Part, ...], ...] = ()
     schemas: tuple[tuple[Part, ...], ...] = ()
+    whole_tables: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from lily.domain.rules import Rule
 from tests.domain.security import ACTIONS, NOW, SNOW, TYPES, a_rule, a_table, exemption
 
 TABLE = a_table("t", **{name: name for name in TYPES})
-CLASSES = {"text": frozenset("cd"), "number": frozenset("c"), "date": frozenset("d"), "short": frozenset("d")}
+COLUMNS = {"text": frozenset("cd"), "number": frozenset("c"), "date": frozenset("d"), "short": frozenset("d")}
+CLASSES = {None: frozenset("d"), **COLUMNS}
 
 matches = st.fixed_dictionaries(
     {
@@ -26,8 +27,9 @@ matches = st.fixed_dictionaries(
         "patterns": st.lists(st.sampled_from(["text", "*o*", "*"]), unique=True, max_size=1),
         "databases": st.sampled_from([[], ["CRM"], ["OTHER"], ["CRM", "OTHER"]]),
         "schemas": st.sampled_from([[], ["PUBLIC"], ["CRM.PUBLIC", "PUBLIC"]]),
+        "whole_tables": st.booleans(),
     }
-).filter(lambda match: match["classifications"] or match["columns"] or match["patterns"])
+).filter(lambda match: match["classifications"] or (not match["whole_tables"] and (match["columns"] or match["patterns"])))
 filters = st.builds(
     lambda column, operator, values: (
         "row_filter",

@@ -197,6 +197,17 @@ def test_a_table_that_carries_a_classification_itself_masks_nothing_and_is_remar
     assert table.rules == {"r1"}
 
 
+def test_a_rule_for_whole_tables_masks_every_column_of_a_table_that_carries_its_classification():
+    rule = a_rule(match={"classifications": ["C"], "whole_tables": True})
+    table = wanted([rule], {CUSTOMERS.id: {None: frozenset("c")}}, [CUSTOMERS], SNOW, NOW).tables[CUSTOMERS.id]
+    other = wanted([rule], {CUSTOMERS.id: {None: frozenset("x")}}, [CUSTOMERS], SNOW, NOW).tables[CUSTOMERS.id]
+
+    unmaskable = {one.site.column for one in table.unprotected}
+    assert {*table.masks, *unmaskable} == {column.name for column in CUSTOMERS.columns}
+    assert {remark.code for remark in table.remarks} == {"falls_back"}
+    assert dict(other.masks) == {}
+
+
 def a_filter(rule_id="f1", column="region", values=("EU",), **more):
     return a_rule(rule_id, "row_filter", parameters={"column": column, "operator": "in", "values": list(values)}, **more)
 
