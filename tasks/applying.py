@@ -162,7 +162,8 @@ def _after(steps: Sequence[After], hands: Hands, applied: Applied, pool: ThreadP
 
     def work(some: Sequence[After]) -> None:
         for last in some:
-            if any(applied.errors.get(table) for table in last.tables):
+            if why := [error for table in last.tables for error in applied.errors.get(table, ())]:
+                applied.leftover.append(why[0])  # the table may be as it should all the same, and nobody come back for this
                 return
             try:
                 applied.shared[_object(last.step)].append(hands.do(last.step))

@@ -208,6 +208,10 @@ def _let_go(  # noqa: PLR0917
             delay_s = decided.delay_s if isinstance(decided, retry.Again) else retry.CAP_S
             reasons = (left,) if is_left else states[look.table].reasons if look.table in states else ("it could not be read",)
             looks.postpone_many([look], now + timedelta(seconds=delay_s), "; ".join(reasons)[:1000])
+    looked = {look.table for look in scope.looks}
+    if unfinished := [name for name, found in states.items() if found.state is State.PENDING and name not in looked]:
+        # of a rule that is gone all may be away but its tags, and with them its part in the table: no request leads here again
+        looks.ask_many(config.name, unfinished, now, now + timedelta(seconds=settings().sweep_after_s))
     change_at = picture.wanted.next_change_at
     if change_at is not None:
         concerned = [name for name in states if picture.wanted.tables[name].rules]
