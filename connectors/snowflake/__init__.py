@@ -16,7 +16,7 @@ from lily.domain.actual import Actual
 from lily.domain.inventory import Table, TableId, TableKind
 from lily.domain.proofs import Behaviour, Expected, ExpectedObject, Observed, Seen
 from lily.domain.rules import Principal
-from lily.domain.steps import CreateMask, CreateRowPolicy, DropMask, DropRowPolicy, Step, TagEntry
+from lily.domain.steps import CreateMask, DropMask, DropRowPolicy, Step, TagEntry
 from lily.domain.targets import Capabilities, Cause, Holders, SideEffect
 from lily.runtime.settings import settings
 
@@ -91,7 +91,7 @@ def closer(instance: str, actual: Actual, names: Collection[str], used: Collecti
 
 def execute(instance: str, step: Step) -> Done:
     home, statement = state.home_of(instance), render(instance, step)
-    if isinstance(step, CreateMask | CreateRowPolicy):
+    if isinstance(step, CreateMask):
         thing = ExpectedObject(step.name, step.spec, step.body)
         with ThreadPoolExecutor(1, "canary") as beside:  # the canary needs the type only
             making = beside.submit(copy_context().run, proof.prepare, instance, home, thing)

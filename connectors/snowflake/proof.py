@@ -153,6 +153,8 @@ def _tried(instance: str, thing: ExpectedObject) -> dict[Behaviour, Seen]:
         return {behaviour: Seen(None, why="there is no made-up value of this type") for behaviour in thing.behaviours}
     canary = home.named(thing.name + state.CANARY)
     attach = f"ALTER TABLE {canary} {trial.attach.format(policy=home.named(thing.name))}"
+    if isinstance(thing.spec, RowSpec):  # its body decides the rows, and one from another body's time would mislead
+        client.run(instance, f"CREATE OR REPLACE TABLE {canary} AS {trial.values}", about="canary")
     if not _attached(instance, attach):
         prepare(instance, home, thing)
         _attached(instance, attach)
@@ -162,8 +164,8 @@ def _tried(instance: str, thing: ExpectedObject) -> dict[Behaviour, Seen]:
 
 
 def prepare(instance: str, home: Home, thing: ExpectedObject) -> None:
-    """The canary of an object, which only its type decides: so it can be made while the object is."""
-    trial = _of_mask(thing.spec) if isinstance(thing.spec, MaskSpec) else _of_rows(thing.spec)
+    """The canary of a mask, which only its type decides: so it can be made while the mask is."""
+    trial = _of_mask(thing.spec) if isinstance(thing.spec, MaskSpec) else None
     if trial is not None:
         _unless_exists(instance, f"CREATE TABLE {home.named(thing.name + state.CANARY)} AS {trial.values}")
 

@@ -14,12 +14,12 @@ import pytest
 
 from connectors.contracts import Refused, Target
 from lily.domain import matching
-from lily.domain.inventory import TableId
+from lily.domain.inventory import Site, TableId
 from lily.domain.naming import object_name
 from lily.domain.plan import Plan, diff
 from lily.domain.proofs import Outcome, Verdict, compare
 from lily.domain.rules import Principal, Rule
-from lily.domain.steps import AttachMasks, CreateMask, Step
+from lily.domain.steps import AttachMasks, CreateMask, SetTags, Step
 from lily.domain.targets import Target as Instance
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
@@ -182,7 +182,67 @@ class TargetContract:
         assert list(place.shown(place.text, None)) == stored
         assert place.dump() == before
 
+    def test_a_column_goes_from_one_object_to_another_without_being_bare(self, place: Place) -> None:
+        stored = set(place.shown(place.text, None))
+        one, both = [self.rule(place)], [self.rule(place), replace(self.rule(place, "nullify"), id="r2")]
+        enforce(self.target, place, one)
+        for rules in (both, one):
+            made = plan(self.target, place, rules)
+            assert any(on.replaces for step in made.steps if isinstance(step, AttachMasks) for on in step.attachments)
+            for step in made.steps:
+                self.target.execute(place.instance, step)
+                assert not set(place.shown(place.text, None)) & stored, step
+
+            assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
+
+    def test_a_row_filter_shows_the_rows_it_should_to_those_it_should_and_leaves_nothing(self, place: Place) -> None:
+        self.target.check(place.instance)
+        before, stored = place.dump(), list(place.shown(place.text, None))
+        for value in stored[:2]:
+            asked = {"column": place.text.lower(), "operator": "=", "values": [value]}
+            made = enforce(self.target, place, [self.rule(place, "row_filter", parameters=asked)])
+
+            assert list(place.shown(place.text, None)) == [value]
+            assert list(place.shown(place.text, place.exempt)) == stored
+            found = verdict(self.target, place, made)
+            assert (found.outcome, found.reasons) == (Outcome.ENFORCED, ())
+
+        enforce(self.target, place, [])
+
+        assert list(place.shown(place.text, None)) == stored
+        assert place.dump() == before
+
     # What is read back
+
+    def test_tags_are_read_back_and_go_with_their_rule(self, place: Place) -> None:
+        made = enforce(self.target, place, [self.rule(place)])
+        entries = {entry for step in made.steps if isinstance(step, SetTags) for entry in step.entries}
+        assert entries
+        assert self.target.tags(place.instance, [place.table])[place.table] == entries
+
+        enforce(self.target, place, [])
+
+        assert self.target.tags(place.instance, [place.table])[place.table] == frozenset()
+
+    def test_the_body_and_the_uses_of_an_object_are_told_when_asked(self, place: Place) -> None:
+        made = enforce(self.target, place, [self.rule(place)])
+        verdict(self.target, place, made)  # with its canary there
+        (create,) = [step for step in made.steps if isinstance(step, CreateMask)]
+        read = self.target.read(place.instance, [place.table])
+        told = self.target.closer(place.instance, read, [create.name], [create.name]).objects[create.name]
+
+        assert (read.objects[create.name].body, read.objects[create.name].uses) == (None, None)
+        assert told.body == create.body
+        uses = frozenset({Site(place.table, place.text)}) if self.target.capabilities(place.instance).tells_uses else None
+        assert told.uses == uses
+
+    def test_what_an_object_does_not_show_is_not_proven(self, place: Place) -> None:
+        enforce(self.target, place, [self.rule(place)])
+        made = plan(self.target, place, [self.rule(place, "nullify", exempt=[])])  # the same object; not done
+        shown = self.target.prove(place.instance, made.tables[0].expected.objects)
+
+        assert shown
+        assert not [behaviour for behaviour, seen in shown.items() if seen.shown == behaviour.shown]
 
     def test_what_somebody_took_off_by_hand_is_seen_to_be_missing(self, place: Place) -> None:
         made = enforce(self.target, place, [self.rule(place)])
@@ -204,6 +264,7 @@ class TargetContract:
     # What is not ours
 
     def test_an_object_of_somebody_else_is_not_replaced(self, place: Place) -> None:
+        self.target.check(place.instance)
         made = plan(self.target, place, [self.rule(place)])
         (create,) = [step for step in made.steps if isinstance(step, CreateMask)]
         place.make_foreign(create.name)
@@ -218,6 +279,8 @@ class TargetContract:
         made = enforce(self.target, place, rules)
         assert create.name not in {step.name for step in made.steps if isinstance(step, CreateMask)}
         assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
+        enforce(self.target, place, [])
+        assert place.dump() == before
 
     # What is done twice, or half
 
@@ -273,15 +336,20 @@ class TargetContract:
         assert made.steps == ()
         assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
 
-    @pytest.mark.parametrize("ask", ["read", "tables", "execute", "holders", "tags"])
+    @pytest.mark.parametrize("ask", ["read", "closer", "tables", "execute", "holders", "tags", "prove", "observe"])
     def test_a_target_that_is_away_says_so_whatever_is_asked(self, place: Place, ask: str) -> None:
-        (step, *_) = plan(self.target, place, [self.rule(place)]).steps
+        made = enforce(self.target, place, [self.rule(place)])
+        (step, *_), expected = made.steps, made.tables[0].expected
+        actual, names = self.target.read(place.instance, [place.table]), [one.name for one in expected.objects]
         questions: dict[str, Callable[[], object]] = {
             "read": lambda: self.target.read(place.instance, [place.table]),
+            "closer": lambda: self.target.closer(place.instance, actual, names, names),
             "tables": lambda: list(self.target.tables(place.instance)),
             "execute": lambda: self.target.execute(place.instance, step),
             "holders": lambda: self.target.holders(place.instance, [place.exempt]),
             "tags": lambda: self.target.tags(place.instance, [place.table]),
+            "prove": lambda: self.target.prove(place.instance, expected.objects),
+            "observe": lambda: self.target.observe(place.instance, [expected]),
         }
         place.go_away()
         try:

@@ -1,17 +1,22 @@
 """A target written from docs/adding-a-connector.md keeps the contract, and the contract finds those that do not."""
 
+import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from connectors import registry
+from connectors.contracts import Done, Refused, Target
 from lily.domain.inventory import TableId
+from lily.domain.proofs import Observed
 from lily.domain.rules import Principal
-from lily.runtime import breaker
+from lily.domain.steps import AttachMasks, DetachMasks, Detachment
+from lily.runtime import breaker, clock
 from tests.contracts import filing
 from tests.contracts.filing import warehouse
 from tests.contracts.target_contract import TargetContract
@@ -67,10 +72,11 @@ class AtFiling:
         self.does("drop table", table=["CRM", "PUBLIC", "people"])
 
 
+NewPlace = Callable[[], AtFiling]
+
+
 @pytest.fixture
-def new_place(
-    configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Callable[[], AtFiling]]:
+def new_place(configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[NewPlace]:
     """Makes a warehouse with people in it, to which the target's settings lead then."""
     monkeypatch.setitem(registry.TARGETS, "filing", "tests.contracts.filing")
 
@@ -101,10 +107,85 @@ def new_place(
 
 
 @pytest.fixture
-def place(new_place: Callable[[], AtFiling]) -> AtFiling:
+def place(new_place: NewPlace) -> AtFiling:
     return new_place()
 
 
 class TestFiling(TargetContract):
     target = filing
     module = "tests.contracts.filing"
+
+
+def test_a_target_that_does_not_read_back_fails(new_place: NewPlace) -> None:
+    def observe(instance: str, expected: Any) -> Any:
+        return {one.table: as_expected(one) for one in expected}
+
+    def as_expected(one: Any) -> Observed:
+        bodies = {thing.name: thing.body for thing in one.objects}
+        return Observed(clock.now(), one.masks, one.rows, one.row_columns, bodies)
+
+    assert failed_by(but(observe=observe), new_place) == {
+        "test_a_table_that_is_not_there_is_left_out_and_said_to_be_gone",
+        "test_what_somebody_took_off_by_hand_is_seen_to_be_missing",
+        "test_what_was_not_done_is_not_seen",
+    }
+
+
+def test_a_target_whose_steps_cannot_be_repeated_fails(new_place: NewPlace) -> None:
+    def execute(instance: str, step: Any) -> Done:
+        """Attaching what is attached takes it off."""
+        try:
+            return filing.execute(instance, step)
+        except Refused as refused:
+            if not isinstance(step, AttachMasks) or refused.code != "taken":
+                raise
+        off = tuple(Detachment(one.column, one.mask) for one in step.attachments)
+        return filing.execute(instance, DetachMasks(step.table, off))
+
+    assert failed_by(but(execute=execute), new_place) == {"test_every_step_may_be_repeated"}
+
+
+def test_a_target_that_swallows_errors_fails(new_place: NewPlace) -> None:
+    def execute(instance: str, step: Any) -> Done:
+        try:
+            return filing.execute(instance, step)
+        except Refused:
+            return Done(filing.render(instance, step), "")
+
+    assert failed_by(but(execute=execute), new_place) == {
+        "test_an_object_of_somebody_else_is_not_replaced",
+        *(f"test_a_statement_that_is_refused_is_told_and_changes_nothing[{number}]" for number in range(3)),
+    }
+
+
+def test_the_one_that_these_are_made_of_fails_nothing(new_place: NewPlace) -> None:
+    assert failed_by(but(), new_place) == set()
+
+
+def but(**broken: Callable[..., Any]) -> Target:
+    """Filing with other functions in place of its own."""
+    return cast(Target, SimpleNamespace(**{name: getattr(filing, name) for name in filing.__all__} | broken))
+
+
+def failed_by(target: Target, new_place: NewPlace) -> set[str]:
+    """The tests of the contract that do not pass with a target, each tried on a warehouse of its own."""
+    contract = type("Contract", (TargetContract,), {"target": target})()
+    tests = inspect.getmembers(contract, lambda of: inspect.ismethod(of) and "place" in inspect.signature(of).parameters)
+    failed = set()
+    for name, test in tests:
+        for case, arguments in cases(test) if name.startswith("test_") else ():
+            try:
+                test(new_place(), **arguments)
+            except (Exception, pytest.fail.Exception):
+                failed.add(name + case)
+    return failed
+
+
+def cases(test: Callable[..., Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """As pytest would call it: what is written after its name, and its arguments. At most one parametrize, of one argument."""
+    marks = [mark for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
+    if not marks:
+        yield "", {}
+    for mark in marks:
+        for value in mark.args[1]:
+            yield f"[{value}]", {mark.args[0]: value}

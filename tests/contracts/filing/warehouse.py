@@ -124,7 +124,7 @@ class Session:
 
 def _open(path: str, timeout_s: float) -> Database:
     database = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
-    database.execute("PRAGMA synchronous = OFF")
+    database.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY")
     return database
 
 
