@@ -60,6 +60,7 @@ def capabilities(instance: str) -> Capabilities:
         tags_per_statement=TAGS_MAX,
         comment_with_body=True,
         filters_read_masked_columns=False,
+        tells_uses=False,  # not where its lists show no masks; then Lily's memory does
         maskable=frozenset(ALTERED),
         filterable=frozenset(ALTERED),
         taggable=frozenset(TAGGED),
