@@ -198,6 +198,7 @@ class Admin:
 
     async def settings(self, body: Any) -> Any:
         if body:
+            self.catalog.index.catch_up()
             self.catalog.settings = settings.changed(self.catalog.settings, body)
         return asdict(self.catalog.settings)
 

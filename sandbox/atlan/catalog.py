@@ -67,7 +67,8 @@ class Catalog:
             entity = events.entity(asset)
             if operation == "ENTITY_DELETE":
                 entity["deleteHandler"] = delete_handler
-            self.webhooks.send(events.body(entity, operation, call.at_ms, details, call.headers), self.settings)
+            body = events.body(entity, operation, call.at_ms, details, call.headers)
+            self.webhooks.send(operation, asset.type_name, asset.qualified_name, body, self.settings)
 
     # Tags that someone puts on or takes off
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import json
 import random
 import threading
 import time
@@ -89,10 +88,8 @@ class Webhooks:
             raise ValueError(f"{hook.url} answered {status} to the validation; expected 2xx")
         self.hooks = [*(each for each in self.hooks if each.url != hook.url), hook]
 
-    def send(self, body: bytes, settings: Settings) -> None:
-        message = json.loads(body)["message"]
-        operation, kind = message["operationType"], message["entity"]["typeName"]
-        asset = message["entity"]["attributes"].get("qualifiedName", "")
+    def send(self, operation: str, kind: str, asset: str, body: bytes, settings: Settings) -> None:
+        """Tell everybody who wants to hear of this operation on this type; `asset` is its qualified name."""
         for hook in self.hooks:
             if operation in hook.operations and (not hook.types or kind in hook.types):
                 for _ in range(2 if self._dice.random() < settings.webhook_duplicates else 1):

@@ -1,7 +1,7 @@
 """The clauses of a search that the vendor documents, and only those: an unknown one is refused, never "match all"."""
 
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sandbox.atlan.errors import bad
@@ -30,21 +30,38 @@ def compile_query(query: Any) -> Test:
 
 def wanted(query: Any, field: str) -> list[str] | None:
     """The values that a filter demands of `field`, if it says so at the top: a short way to the few that can match."""
-    if not isinstance(query, dict):
-        return None
-    if isinstance(inner := query.get("bool"), dict):
-        for name in ("filter", "must"):
-            clauses = inner.get(name) or []
-            for clause in clauses if isinstance(clauses, list) else [clauses]:
-                if (found := wanted(clause, field)) is not None:
-                    return found
-    term, terms = query.get("term"), query.get("terms")
-    if isinstance(term, dict) and field in term:
-        value = term[field]
-        if isinstance(value, dict):
-            return None if value.get("case_insensitive") else [str(value.get("value"))]
-        return [str(value)]
-    return [str(each) for each in terms[field]] if isinstance(terms, dict) and isinstance(terms.get(field), list) else None
+    for kind, body in _demands(query):
+        given = body.get(field)
+        if kind == "terms" and isinstance(given, list):
+            return [str(each) for each in given]
+        if kind == "term" and given is not None:
+            value, loose = (given.get("value"), given.get("case_insensitive")) if isinstance(given, dict) else (given, False)
+            if not loose or field in LOWERED:
+                return [str(value)]
+    return None
+
+
+def wanted_prefix(query: Any, field: str) -> str | None:
+    """The beginning that a filter demands of `field`, likewise."""
+    for kind, body in _demands(query):
+        given = body.get(field)
+        if kind == "prefix" and given is not None:
+            value, loose = (given.get("value"), given.get("case_insensitive")) if isinstance(given, dict) else (given, False)
+            if not loose:
+                return str(value)
+    return None
+
+
+def _demands(query: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The clauses that every match must fulfil."""
+    for kind, body in query.items():
+        if kind == "bool":
+            for name in ("filter", "must"):
+                clauses = body.get(name) or []
+                for clause in clauses if isinstance(clauses, list) else [clauses]:
+                    yield from _demands(clause)
+        elif isinstance(body, dict):
+            yield kind, body
 
 
 def _bool(body: Any) -> Test:

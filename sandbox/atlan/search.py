@@ -1,16 +1,18 @@
 """The search index: documents that follow the store after a lag of their own, and `indexsearch` over them."""
 
+import bisect
 import copy
+import itertools
 import json
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.atlan.assets import Asset, frame, names_of
 from sandbox.atlan.errors import bad
-from sandbox.atlan.query import compile_query, wanted
+from sandbox.atlan.query import compile_query, wanted, wanted_prefix
 from sandbox.atlan.typedefs import SUPERTYPES
 
 WINDOW_MAX = 10_000
@@ -31,39 +33,52 @@ class Index:
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
         self._on_its_way: deque[tuple[float, str, Entry | None]] = deque()
+        self._changed: dict[str, Asset | None] = {}  # what the next search puts in, if there is no lag
         self._named: defaultdict[str, set[str]] = defaultdict(set)  # qualified name -> guids
+        self._called: defaultdict[str, set[str]] = defaultdict(set)  # name in lower case -> guids
+        self._alphabet: list[str] | None = None  # qualified names, sorted
         self._sorted: list[str] | None = None
         self._last: tuple[str, list[Entry]] | None = None  # the last query and what it found, until the index changes
 
     def clear(self) -> None:
         self.entries.clear()
         self._on_its_way.clear()
+        self._changed.clear()
         self._named.clear()
-        self._sorted = self._last = None
+        self._called.clear()
+        self._sorted = self._alphabet = self._last = None
 
     def follow(self, asset: Asset, present: bool, lag_s: float) -> None:
+        if lag_s == 0 and not self._on_its_way:
+            self._changed[asset.guid] = asset if present else None
+            return
         self._on_its_way.append((time.monotonic() + lag_s, asset.guid, _entry(asset) if present else None))
-        if lag_s == 0 and len(self._on_its_way) == 1:
-            self._catch_up()
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
+        """Let searches see all whose time has come. To be called before a lag begins: without one, news are written down late."""
+        for guid, asset in self._changed.items():
+            self._put(guid, _entry(asset) if asset else None)
+        self._changed.clear()
         now = time.monotonic()
         while self._on_its_way and self._on_its_way[0][0] <= now:
             _, guid, entry = self._on_its_way.popleft()
-            self._last = None
-            if (old := self.entries.get(guid)) is not None:
-                self._named[old.fields["qualifiedName"]].discard(guid)
-            if (old is None) != (entry is None):
-                self._sorted = None
-            if entry is None:
-                self.entries.pop(guid, None)
-            else:
-                self.entries[guid] = entry
-                self._named[entry.fields["qualifiedName"]].add(guid)
+            self._put(guid, entry)
+
+    def _put(self, guid: str, entry: Entry | None) -> None:
+        self._last = None
+        if (old := self.entries.pop(guid, None)) is not None:
+            self._named[old.fields["qualifiedName"]].discard(guid)
+            self._called[old.fields["name.keyword"].lower()].discard(guid)
+        if entry is not None:
+            self.entries[guid] = entry
+            self._named[entry.fields["qualifiedName"]].add(guid)
+            self._called[entry.fields["name.keyword"].lower()].add(guid)
+        if (old is None) != (entry is None):
+            self._sorted = self._alphabet = None
 
     def search(self, body: dict[str, Any], hidden: tuple[str, ...]) -> dict[str, Any]:
         """The answer to `indexsearch`. Refused if anything of the request is not understood."""
-        self._catch_up()
+        self.catch_up()
         dsl = body.get("dsl")
         if not isinstance(dsl, dict):
             raise bad("dsl is missing")
@@ -91,13 +106,26 @@ class Index:
         return self._last[1]
 
     def _candidates(self, query: Any) -> Iterable[str]:
+        """Guids in order, all that can match and few that cannot: what a filter demands of a name shortens the way."""
         if (names := wanted(query, "qualifiedName")) is not None:
             return sorted(guid for name in set(names) for guid in self._named.get(name, ()))
         if (guids := wanted(query, "__guid")) is not None:
             return sorted(guid for guid in set(guids) if guid in self.entries)
+        if (names := wanted(query, "name.keyword")) is not None:
+            return sorted(guid for name in {each.lower() for each in names} for guid in self._called.get(name, ()))
+        if (start := wanted_prefix(query, "qualifiedName")) is not None:
+            return sorted(guid for name in self._starting(start) for guid in self._named.get(name, ()))
         if self._sorted is None:
             self._sorted = sorted(self.entries)
         return self._sorted
+
+    def _starting(self, start: str) -> Iterator[str]:
+        if self._alphabet is None:
+            self._alphabet = sorted({entry.fields["qualifiedName"] for entry in self.entries.values()})
+        for name in itertools.islice(self._alphabet, bisect.bisect_left(self._alphabet, start), None):
+            if not name.startswith(start):
+                return
+            yield name
 
 
 def _entry(asset: Asset) -> Entry:
