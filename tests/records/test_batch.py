@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lily.records import batch
+from lily.records import batch, items
 from lily.records.batch import Inserted, packed
 from lily.runtime import aws
 from lily.runtime.errors import Permanent, Transient
@@ -122,3 +122,65 @@ def test_a_lost_race_and_a_throttled_write_are_told_apart(answers: Answers) -> N
     answers.add("BatchExecuteStatement", statements(None))
 
     assert batch.put_if([(item(name), 1) for name in "abc"]) == [True, False, True]
+
+
+def cancelled(answers: Answers, *codes: str) -> None:
+    reasons = [{"Code": code} for code in codes]
+    answers.refuse("TransactWriteItems", "TransactionCanceledException", CancellationReasons=reasons)
+
+
+def writes(*names: str) -> list[dict[str, Any]]:
+    return [items.putting({"pk": name, "sk": "S"}, "attribute_not_exists(pk)") for name in names]
+
+
+def test_a_transaction_that_met_another_is_tried_again_under_the_same_token(answers: Answers) -> None:
+    cancelled(answers, "None", "TransactionConflict")
+    answers.add("TransactWriteItems", {})
+
+    batch.transact(writes("a", "b"))
+
+    first, second = answers.requests
+    assert first == second
+    assert len(first["ClientRequestToken"]) == 32
+
+
+def test_a_transaction_that_meets_others_to_the_deadline_is_transient(answers: Answers) -> None:
+    cancelled(answers, "TransactionConflict", "None")
+
+    with pytest.raises(Transient, match="TransactionConflict"):
+        batch.transact(writes("a", "b"), timeout_s=0.0)
+
+
+def test_a_transaction_says_which_of_its_conditions_did_not_hold_whatever_else_went_wrong(answers: Answers) -> None:
+    cancelled(answers, "None", "ConditionalCheckFailed", "TransactionConflict", "ConditionalCheckFailed")
+
+    with pytest.raises(batch.Lost) as lost:
+        batch.transact(writes("a", "b", "c", "d"))
+    assert lost.value.positions == (1, 3)
+
+
+def test_a_transaction_that_is_refused_is_permanent(answers: Answers) -> None:
+    cancelled(answers, "None", "ItemCollectionSizeLimitExceeded")
+
+    with pytest.raises(Permanent, match="ItemCollectionSizeLimitExceeded"):
+        batch.transact(writes("a", "b"))
+
+
+def test_all_of_a_hundred_writes_are_done_or_none() -> None:
+    names = [f"n{number:03d}" for number in range(100)]
+    batch.transact(writes(*names))
+    assert len(batch.read_many([(name, "S") for name in names])) == 100
+
+    with pytest.raises(batch.Lost) as lost:
+        batch.transact(writes("x", names[7], "y"))
+    assert lost.value.positions == (1,)
+    assert batch.read_many([("x", "S"), ("y", "S")]) == {}
+
+
+def test_thousands_of_items_are_written_read_and_deleted_in_the_services_portions() -> None:
+    keys = [(f"m{number % 7}", f"{number:05d}") for number in range(3_000)]
+    batch.write_many([packed({"pk": pk, "sk": sk, "d": b"x"}) for pk, sk in keys])
+
+    assert batch.read_many(keys).keys() == set(keys)
+    batch.delete_many(keys[1:])
+    assert batch.read_many(keys).keys() == {keys[0]}
