@@ -160,9 +160,9 @@ class Admin:
         return assets.full(asset, asset.tags)
 
     async def delete(self, body: Any) -> Any:
-        """`{"asset", "purge"?, "parts"?}`: archive or purge, with `parts` all columns too, an event each."""
+        """`{"asset", "purge"?, "parts"?}`: archive or purge, with `parts` all that is within it too, an event each."""
         asset, call = self.catalog.store.any_named(str(body.get("asset"))), Call(PERSON, dict(VIA_UI))
-        gone = [asset, *(self.catalog.store.parts(asset) if body.get("parts") else ())]
+        gone = [asset, *(self.catalog.store.within(asset) if body.get("parts") else ())]
         for each in reversed(gone):
             (self.catalog.purge if body.get("purge") else self.catalog.archive)(call, each)
         return {"gone": len(gone)}

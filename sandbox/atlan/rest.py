@@ -93,7 +93,11 @@ def index_search(catalog: Catalog, asked: Asked) -> Any:
 def lineage_list(catalog: Catalog, asked: Asked) -> Any:
     body = asked.object
     catalog.check_visible(asked.call, [catalog.store.get(str(body.get("guid")))], "read entity")
-    return lineage.walk(catalog.store, body)
+    answer = lineage.walk(catalog.store, body)
+    for place, entity in enumerate(answer["entities"]):
+        if not catalog.visible(catalog.store.get(entity["guid"])):
+            answer["entities"][place] = {"typeName": entity["typeName"], "guid": "-1", "attributes": {}, "depth": entity["depth"]}
+    return answer
 
 
 def task_search(catalog: Catalog, asked: Asked) -> Any:

@@ -104,6 +104,12 @@ class Store:
         for guid in sorted(self.children.get(asset.qualified_name, ())):
             yield self.by_guid[guid]
 
+    def within(self, asset: Asset) -> Iterator[Asset]:
+        """Its parts and theirs, down to the last column."""
+        for part in self.parts(asset):
+            yield part
+            yield from self.within(part)
+
     def references(self, asset: Asset) -> dict[str, Any]:
         """The relations as a read shows them."""
         shown: dict[str, Any] = {}

@@ -68,13 +68,15 @@ class Tasks:
 
     @property
     def idle(self) -> bool:
-        return not any(task.status in ("PENDING", "IN_PROGRESS") for task in self.all[-KEPT_MAX:])
+        return not any(task.status in ("PENDING", "IN_PROGRESS") for task in self.all)
 
     def add(self, kind: str, source: str, tag: str, call: "Call") -> None:
         if any((each.kind, each.source, each.tag) == (kind, source, tag) for each in self._waiting[-50:]):
             return  # has not begun, so it will see this change too
         task = Task(kind, source, tag, call)
-        self.all = [*self.all[-KEPT_MAX:], task] if len(self.all) > 2 * KEPT_MAX else [*self.all, task]
+        if len(self.all) > 2 * KEPT_MAX:
+            self.all = [each for each in self.all[:-KEPT_MAX] if each.status == "PENDING"] + self.all[-KEPT_MAX:]
+        self.all.append(task)
         self._waiting.append(task)
         self._news.set()
 

@@ -11,7 +11,7 @@ from sandbox.atlan.assets import Asset
 from sandbox.atlan.catalog import Call, Catalog
 from sandbox.atlan.settings import Settings
 from sandbox.atlan.tasks import carry, reach
-from tests.sandbox.atlan import GDPR, ORDERS, PII, SECRET, Atlan, guid, receiving
+from tests.sandbox.atlan import CONNECTION, GDPR, ORDERS, PII, SECRET, Atlan, guid, receiving
 from tests.waiting import eventually
 
 
@@ -158,6 +158,18 @@ def test_deliveries_overtake_each_other_late_or_are_lost_on_demand(atlan: Atlan)
 
     assert sorted(order, key=int) == [str(number) for number in range(20)] != order
     assert len(receiver.events) == 20
+
+
+def test_purging_a_connection_tells_of_each_of_its_assets(atlan: Atlan) -> None:
+    inside = [each for each in atlan.get("state")["assets"] if each["typeName"] != "Process"]
+    with receiving() as receiver:
+        subscribe(atlan, receiver.url, operations=["ENTITY_DELETE"])
+        gone = atlan.post("delete", {"asset": CONNECTION, "purge": True, "parts": True})["gone"]
+        atlan.settle()
+
+    assert gone == len(inside)
+    assert {each.what[1] for each in receiver.events} == {each["guid"] for each in inside}
+    assert {each["typeName"] for each in atlan.get("state")["assets"]} == {"Process"}
 
 
 def test_ten_thousand_columns_are_there_in_a_moment(atlan: Atlan) -> None:

@@ -187,6 +187,10 @@ def test_what_the_token_may_not_see_is_scrubbed(atlan: Atlan) -> None:
     hits = atlan.find({"prefix": {"qualifiedName": f"{ORDERS}/"}}, attributes=["dataType"])["entities"]
     assert [(each["guid"], each["attributes"]) for each in hits] == [("-1", {}), ("-1", {})]
     assert atlan.api("GET", f"entity/guid/{guid('a02')}").status_code == 403
+    atlan.settings(hidden=[f"{DAILY}/"])
+    walked = atlan.api("POST", "lineage/list", {"guid": guid("a02"), "direction": "OUTPUT", "depth": 1, "size": 9}).json()
+    assert [(each["guid"], each["attributes"]) for each in walked["entities"]] == [("-1", {})]
+    atlan.settings(hidden=[f"{ORDERS}/"])
     assert atlan.upsert(column()).json()["errorCode"] == "ATLAS-403-00-001"
 
 
