@@ -36,6 +36,8 @@ from lily.domain.steps import (
     TagEntry,
     UnsetTags,
 )
+from sandbox.databricks import grammar, nodes
+from tests.connectors.hostile_names import HOSTILE, IMPOSSIBLE, twin
 
 AWKWARD = "`'\"\\;.-/*#$ \n\r\t%_()ſéé😀Kk"
 texts = st.text(
@@ -59,10 +61,8 @@ def _rows(group: str, value: str) -> RowSpec:
     return RowSpec(("r1",), (Argument(Family.TEXT, "string"),), (condition,))
 
 
-@given(names, names, names, names, names, texts)
-def test_a_step_is_one_statement_that_names_exactly_what_it_is_about(  # noqa: PLR0917
-    database: str, schema: str, name: str, column: str, other: str, value: str
-) -> None:
+def _check(database: str, schema: str, name: str, column: str, other: str, value: str) -> None:  # noqa: PLR0917
+    """Every step about these is one statement, by sqlglot's tokens, that holds each exactly as it is."""
     home = Home(database, schema, SALT)
     table = TableRef(TableId(database, schema, name))
     body = "a" * 32
@@ -93,6 +93,39 @@ def test_a_step_is_one_statement_that_names_exactly_what_it_is_about(  # noqa: P
         assert not [t for t in tokens if t.comments]
 
 
+@given(names, names, names, names, names, texts)
+def test_a_step_is_one_statement_that_names_exactly_what_it_is_about(  # noqa: PLR0917
+    database: str, schema: str, name: str, column: str, other: str, value: str
+) -> None:
+    _check(database, schema, name, column, other, value)
+
+
+def test_no_hostile_name_becomes_more_than_a_name() -> None:
+    for name in HOSTILE:
+        other = twin(name)
+        _check(name, other, name, name, other, name)
+
+
+def test_the_strict_grammar_reads_hostile_columns_groups_and_values_as_what_they_are() -> None:
+    home, table, where = Home("gov", "lily", SALT), TableRef(TableId("main", "crm", "t")), ("main", "crm", "t")
+    for name in HOSTILE:
+        other = twin(name)
+        attached = grammar.parse(render(AttachMasks(table, (Attachment(name, "m"), Attachment(other, "m"))), home))
+        tagged = grammar.parse(render(SetTags(table, (TagEntry(name, "k", other), TagEntry(name, other, name))), home))
+        filtered = grammar.parse(render(AttachRowPolicy(table, "p", (name, other)), home))
+        made = grammar.parse(render(CreateMask("m", _spec(name, other), "a" * 32, name), home))
+
+        assert isinstance(attached, nodes.Script)
+        assert [(one.table, one.column) for one in attached.statements if isinstance(one, nodes.SetMask)] == [
+            (where, name),
+            (where, other),
+        ]
+        assert tagged == nodes.SetTags("TABLE", where, name, (("k", other), (other, name)))
+        assert isinstance(filtered, nodes.SetRowFilter)
+        assert filtered.table == where
+        assert isinstance(made, nodes.CreateFunction)
+
+
 @given(texts)
 def test_a_literal_comes_back_as_the_text_it_was_made_of(text: str) -> None:
     (token,) = _tokens(literal(text))
@@ -108,7 +141,7 @@ def test_no_part_of_a_name_leaves_its_place_in_a_url(parts: list[str]) -> None:
     assert made.count(".") == len(parts) - 1 + sum(part.count(".") for part in parts)
 
 
-@pytest.mark.parametrize("name", ["", "a\x00b", "x" * 256])
+@pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_what_cannot_be_a_name_is_no_statement(name: str) -> None:
     with pytest.raises(ValueError, match="a name has"):
         render(DropMask(name), Home("main", "lily", SALT))
