@@ -233,8 +233,10 @@ class TargetContract:
 
         assert (read.objects[create.name].body, read.objects[create.name].uses) == (None, None)
         assert told.body == create.body
-        uses = frozenset({Site(place.table, place.text)}) if self.target.capabilities(place.instance).tells_uses else None
-        assert told.uses == uses
+        if told.uses is None:
+            assert not self.target.capabilities(place.instance).tells_uses
+        else:
+            assert told.uses == {Site(place.table, place.text)}
 
     def test_what_an_object_does_not_show_is_not_proven(self, place: Place) -> None:
         enforce(self.target, place, [self.rule(place)])
