@@ -64,7 +64,7 @@ inner = st.sets(st.sampled_from([(low, high) for low in GROUPS for high in GROUP
 
 
 @given(made=rules(), nested=inner)
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_reader_sees_what_the_strictest_rule_that_covers_them_shows(
     workspace: Workspace, made: list[Rule], nested: set[tuple[str, str]]
 ) -> None:
