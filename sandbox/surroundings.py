@@ -202,6 +202,7 @@ def databricks_settings(url: str, client_secret: str) -> dict[str, str]:
         "WAREHOUSE": "abcdef0123456789",
         "HOME": "gov.lily",
         "DATABASES": "analytics",
+        "PROOF_GROUPS": "lily_proof_outside,lily_proof_steward",
     }
     return {f"{_prefix(DATABRICKS)}{name}": value for name, value in values.items()}
 
