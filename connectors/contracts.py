@@ -136,7 +136,7 @@ class Target(Protocol):
     def closer(self, instance: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
         """The same, with the bodies of the objects with these names (those that are there), and of those in `used` their uses.
 
-        A target that cannot tell (`tells_uses`) leaves the uses None.
+        A target that cannot always tell (`tells_uses`) leaves None what it cannot. A canary is no use.
         """
 
     def execute(self, instance: str, step: Step) -> Done:

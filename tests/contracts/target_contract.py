@@ -96,6 +96,7 @@ def verdict(target: Target, place: Place, made: Plan) -> Verdict:
 class TargetContract:
     target: ClassVar[Target]
     module: ClassVar[str]  # where the target lives, as a dotted path
+    client: ClassVar[tuple[str, ...]] = ()  # what of the vendor's must not be loaded with it, beside what is HEAVY
 
     def rule(self, place: Place, action: str = "redact", **more: Any) -> Rule:
         exempt = [{place.exempt.kind: place.exempt.name}]
@@ -104,7 +105,7 @@ class TargetContract:
     # What is loaded
 
     def test_importing_it_loads_no_client(self) -> None:
-        code = f"import sys, {self.module}; print([name for name in {HEAVY} if name in sys.modules])"
+        code = f"import sys, {self.module}; print([name for name in {(*HEAVY, *self.client)} if name in sys.modules])"
         made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
         assert made.stdout.strip() == "[]", made.stdout + made.stderr
