@@ -68,12 +68,13 @@ class HeldPlan:
 
 def hold(plan: HeldPlan) -> bool:
     """Put a plan before a person. True: it is new. One that waits, or was decided, stays; done or superseded, it asks again."""
-    _write_many(_parts(plan))
+    values, parts = _item(plan)
+    _write_many(parts)
     try:
         items.update(
             PK,
             _sk(plan),
-            _values(plan),
+            values,
             "attribute_not_exists(pk) OR #sta = :done OR #sta = :superseded",
             done="done",
             superseded="superseded",
@@ -176,25 +177,8 @@ def _long(plan: HeldPlan) -> dict[str, Any]:
     }
 
 
-def _digest(form: dict[str, Any]) -> str:
-    return hashlib.sha256(items.dumps(form).encode()).hexdigest()
-
-
-def _parts(plan: HeldPlan) -> list[dict[str, str | int | bytes | None]]:
-    """The items beside the plan's own; none where that holds it all."""
-    form = _long(plan)
-    whole, digest = deflated(form), _digest(form)
-    if len(whole) <= PART_BYTES_MAX:
-        return []
-    cuts = range(0, len(whole), PART_BYTES_MAX)
-    return [
-        {"pk": f"{PK}#{_sk(plan)}", "sk": f"{digest}#{number:04d}", "d": whole[at : at + PART_BYTES_MAX]}
-        for number, at in enumerate(cuts)
-    ]
-
-
-def _values(plan: HeldPlan) -> dict[str, str | int | bytes | None]:
-    long = _long(plan)
+def _item(plan: HeldPlan) -> tuple[dict[str, str | int | bytes | None], list[dict[str, str | int | bytes | None]]]:
+    """The attributes of the plan's own item, and the items beside it; none where the one holds it all."""
     form: dict[str, Any] = {
         "id": plan.id,
         "target": plan.target,
@@ -206,8 +190,20 @@ def _values(plan: HeldPlan) -> dict[str, str | int | bytes | None]:
         "decided_by": plan.decided_by,
         "decided_at": time_form(plan.decided_at),
     }
-    is_whole = len(deflated(long)) <= PART_BYTES_MAX
-    return {"sta": plan.state, "d": deflated(form | (long if is_whole else {"parts": _digest(long)}))}
+    long = _long(plan)
+    beside = deflated(long)
+    if len(beside) <= PART_BYTES_MAX:  # by what no decision changes: the parts are written once
+        return {"sta": plan.state, "d": deflated(form | long)}, []
+    digest = hashlib.sha256(items.dumps(long).encode()).hexdigest()  # not of what was deflated: that may differ elsewhere
+    parts: list[dict[str, str | int | bytes | None]] = [
+        {"pk": f"{PK}#{_sk(plan)}", "sk": f"{digest}#{number:04d}", "d": beside[at : at + PART_BYTES_MAX]}
+        for number, at in enumerate(range(0, len(beside), PART_BYTES_MAX))
+    ]
+    return {"sta": plan.state, "d": deflated(form | {"parts": digest})}, parts
+
+
+def _values(plan: HeldPlan) -> dict[str, str | int | bytes | None]:
+    return _item(plan)[0]
 
 
 def _read(item: Plain) -> HeldPlan:
