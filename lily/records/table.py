@@ -20,7 +20,8 @@
 | request of a rule to a target | `R#<rule>` | `Q#<target>` | gs2 until it is done |
 | propagation of a rule at a table | `R#<rule>` | `P#<target>#<table>` | |
 | loss of protection that is to be told | `W#<target>#<digest>` | `W` | gs2 until it was told |
-| held plan; the account of the day | `HELD`; `SPENT#<target>` | `<target>#<plan>`; `<ms>#<random>` | |
+| held plan; what of it does not fit | `HELD`; `HELD#<target>#<plan>` | `<target>#<plan>`; `<digest>#<n>` | |
+| the account of the day | `SPENT#<target>` | `<ms>#<random>#<n>` | |
 | asset of a catalog that was tagged | `Y#<catalog>#<asset>` | `Y` | gs2 while its tags are to be read |
 | names of a catalog's tag | `TAGS#<catalog>` | `<tag>` | |
 | backfill from a catalog; its progress | `SYNCS` | `<catalog>#<id>` | gs2 until it is done |
