@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Protocol
 import pytest
 
 from connectors.contracts import Refused, Target
-from lily.domain import matching
+from lily.domain import masking, matching
+from lily.domain.branches import MaskSpec
 from lily.domain.inventory import Site, TableId
 from lily.domain.naming import object_name
 from lily.domain.plan import Plan, diff
 from lily.domain.proofs import Outcome, Verdict, compare
-from lily.domain.rules import Principal, Rule
+from lily.domain.rules import MASKS, ActionKind, Principal, Rule
 from lily.domain.steps import AttachMasks, CreateMask, SetTags, Step
 from lily.domain.targets import Target as Instance
 from lily.runtime.errors import Permanent, Transient
@@ -182,6 +183,21 @@ class TargetContract:
 
         assert list(place.shown(place.text, None)) == stored
         assert place.dump() == before
+
+    def test_each_action_on_text_shows_what_it_shows_everywhere_and_is_proven(self, place: Place) -> None:
+        stored, salt = list(place.shown(place.text, None)), settings().hash_salt
+        for action in (kind for kind in ActionKind if kind in MASKS):
+            made = enforce(self.target, place, [self.rule(place, action.value)])
+            ((of, strictest),) = [
+                (one.spec.type, one.spec.branches[-1].action)
+                for one in made.tables[0].expected.objects
+                if isinstance(one.spec, MaskSpec)
+            ]
+
+            meant = [masking.masked(strictest, value, of, salt.reveal() if salt else "") for value in stored]
+            assert list(place.shown(place.text, None)) == meant, action
+            assert list(place.shown(place.text, place.exempt)) == stored, action
+            assert verdict(self.target, place, made).outcome is Outcome.ENFORCED, action
 
     def test_a_column_goes_from_one_object_to_another_without_being_bare(self, place: Place) -> None:
         stored = set(place.shown(place.text, None))

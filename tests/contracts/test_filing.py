@@ -19,14 +19,15 @@ from lily.domain.proofs import Observed, Seen
 from lily.domain.propagations import State
 from lily.domain.rule_documents import replaced
 from lily.domain.rules import Principal, Rule, deleted
-from lily.domain.steps import AttachMasks, ChangeRowPolicy, DetachMasks, Detachment
+from lily.domain.steps import AttachMasks, ChangeMask, ChangeRowPolicy, CreateMask, DetachMasks, Detachment
 from lily.records import asked, inventory, propagations, rules
 from lily.records.audit import Facts
 from lily.runtime import breaker, clock
 from lily.runtime.errors import Transient
 from tasks import doors, propagation
 from tests.contracts import filing
-from tests.contracts.filing import warehouse
+from tests.contracts.filing import dialect, warehouse
+from tests.contracts.filing.client import ask
 from tests.contracts.target_contract import TargetContract
 from tests.domain.security import a_rule
 from tests.tasks.conftest import Lily, lily
@@ -244,6 +245,13 @@ def leaves_row_policies_as_they_are(instance: str, step: Any) -> Any:
     return Done("", "") if isinstance(step, ChangeRowPolicy) else filing.execute(instance, step)
 
 
+def hashes_without_salt(instance: str, step: Any) -> Any:
+    if not isinstance(step, CreateMask | ChangeMask):
+        return filing.execute(instance, step)
+    order = dialect.render(step, (HOME[0], HOME[1]), "")
+    return Done(order, ask(instance, order).id)
+
+
 def finds_no_uses(instance: str, actual: Any, names: Any, used: Any) -> Any:
     told = filing.closer(instance, actual, names, used)
     return replace(told, objects={name: replace(one, uses=frozenset()) for name, one in told.objects.items()})
@@ -255,6 +263,7 @@ def finds_no_uses(instance: str, actual: Any, names: Any, used: Any) -> Any:
         ({"prove": says_what_is_expected}, "test_what_an_object_does_not_show_is_not_proven"),
         ({"prove": believes_that_it_is_never_away}, "test_a_target_that_is_away_says_so_whatever_is_asked[prove]"),
         ({"read": takes_all_for_its_own}, "test_an_object_of_somebody_else_is_not_replaced"),
+        ({"execute": hashes_without_salt}, "test_each_action_on_text_shows_what_it_shows_everywhere_and_is_proven"),
         ({"execute": forgets_what_is_replaced}, "test_a_column_goes_from_one_object_to_another_without_being_bare"),
         (
             {"execute": leaves_row_policies_as_they_are},
