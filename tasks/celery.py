@@ -10,7 +10,7 @@ from connectors import registry
 from lily.runtime import aws_json, logs, memory, metrics
 from lily.runtime.settings import settings
 
-WITH_TASKS = ("inbound", "sweep", "propagation", "reconcile", "annotations", "backfill")
+WITH_TASKS = ("inbound", "sweep", "propagation", "reconcile", "annotations", "backfill", "asset_update")
 
 celery = Celery("lily", include=[f"tasks.{name}" for name in WITH_TASKS])
 celery.config_from_object("celeryconfig")

@@ -11,7 +11,12 @@ from lily.runtime.settings import settings
 
 EXPIRES_S = 300  # an order to look at a target that nobody took up by then has been followed by others
 STEPS = ("ingest", "enrich", "store", "publish")
-AT_CATALOGS = {"tags": "read_tags", "backfills": "backfill"}  # the tasks of lanes that serve a catalog
+AT_CATALOGS = {  # the tasks of lanes that serve a catalog
+    "tags": "read_tags",
+    "backfills": "backfill",
+    "badges": "update_assets",
+    "downstream": "update_assets",
+}
 
 
 def warm() -> None:
@@ -57,13 +62,12 @@ def refresh_inventory(targets: Iterable[str]) -> None:
 
 def read_tags_again(catalog: str, members: list[str], wait_s: float) -> None:
     """Have assets of a catalog read once more in some seconds. Haste only: they are due in the records."""
-    from kombu.exceptions import OperationalError
+    _send_later("read_tags_again", catalog, members, wait_s)
 
-    from tasks.celery import celery
 
-    task = celery.signature("read_tags_again", args=(catalog, members))
-    with suppress(OperationalError, OSError):
-        task.apply_async(countdown=wait_s, retry=False, argsrepr="")
+def update_assets_again(lane_key: str, members: list[str], wait_s: float) -> None:
+    """Have assets come back to their lane in some seconds. Haste only: they are due in the records."""
+    _send_later("update_assets_again", lane_key, members, wait_s)
 
 
 def queue_of(target: str) -> str:
@@ -108,3 +112,12 @@ def _send(name: str, target: str) -> None:
         celery.signature(name, args=(target,), queue=queue_of(target)).apply_async(retry=False, expires=EXPIRES_S)
     except (OperationalError, OSError) as error:
         raise Transient(f"Redis: {error}") from error
+
+
+def _send_later(name: str, key: str, members: list[str], wait_s: float) -> None:
+    from kombu.exceptions import OperationalError
+
+    from tasks.celery import celery
+
+    with suppress(OperationalError, OSError):
+        celery.signature(name, args=(key, members)).apply_async(countdown=wait_s, retry=False, argsrepr="")

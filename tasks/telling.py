@@ -13,6 +13,7 @@ from lily.records import events, incidents
 from lily.runtime import clock, logs, metrics, retry
 from lily.runtime.errors import Transient
 from lily.runtime.settings import settings
+from tasks import bringing
 from tasks.base import ATTEMPTS_UNBOUNDED, isolate, kind_of, reason_of
 from tasks.work import Key, Work
 
@@ -22,10 +23,12 @@ log = logs.get(__name__)
 def publish_all(work: Work) -> None:
     """Put every message of the batch on the bus, and settle its event, its repeat or its incident."""
     failures = _put(_messages(work))
+    asked = bringing.ask(_without_event(work, failures))
     settle_events(work, failures)
     _settle_repeats(work, failures)
     for key, incident in work.told.items():
         _empty_outbox(key, incident, failures)
+    bringing.wake([*asked, *(f"b:{event.id}" for event in work.events.values() if event.badge_due_at)])
 
 
 def settle_events(work: Work, failures: Mapping[str, Exception]) -> None:
@@ -38,6 +41,13 @@ def settle_events(work: Work, failures: Mapping[str, Exception]) -> None:
             events.save_many([bare])
     for event in ended.values():
         _record(event)
+
+
+def _without_event(work: Work, failures: Mapping[str, Exception]) -> list[Key]:
+    """Incidents that have something to tell to catalogs which no published event owes: written down before it is forgotten."""
+    again = [work.events.get(event_id) or work.originals[event_id] for event_id in work.effective]
+    again += [event for event in work.events.values() if f"e:{event.id}" in failures and bringing.owes_badge(event)]
+    return [*work.told, *((event.source, event.incident_id) for event in again if event.incident_id is not None)]
 
 
 def _messages(work: Work) -> dict[str, Callable[[], Message]]:
@@ -67,7 +77,7 @@ def _put(messages: Mapping[str, Callable[[], Message]]) -> dict[str, Exception]:
 def _ended(event: Event, error: Exception | None) -> Event:
     now = clock.now()
     if error is None:
-        return move(event, State.PUBLISHED, now, due_at=None, reason="")
+        return move(event, State.PUBLISHED, now, due_at=None, reason="", badge_due_at=bringing.due_of(event, now))
     metrics.count("lily_errors_total", where="event", kind=kind_of(error))
     if isinstance(error, Transient):
         decision = retry.decide(error, event.attempts + 1, settings().attempts_max)

@@ -60,6 +60,7 @@ class Event:
     replays: int = 0
     reason: str = ""  # why it is parked, or why the last attempt failed
     due_at: datetime | None = None
+    badge_due_at: datetime | None = None  # published, and its incident is still to be brought to its assets
     timeline: tuple[Moment, ...] = ()
     version: int = 0  # of the stored item, 0 if it was never stored; every write adds one
 

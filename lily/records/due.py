@@ -2,8 +2,10 @@
 
 A due thing is named by its member: `e:<event>`, `r:<event>` (a repeat), `i:<source>#<incident>`, `q:<target>#<rule>` (a rule's
 change asks a target), `t:<target>#<table>` (a table is to be looked at again), `w:<target>#<digest>` (a loss of protection
-is to be told), `y:<catalog>#<digest>` (an asset's tags are to be read) or `z:<catalog>#<id>` (a backfill is to go on): the names
-under which it travels through the lanes as well.
+is to be told), `y:<catalog>#<digest>` (an asset's tags are to be read), `z:<catalog>#<id>` (a backfill is to go on),
+`b:<event>` and `s:<source>#<incident>` (an incident is to be brought to its assets), `n:<catalog>#<digest>` (a table is to be
+looked for in a catalog), `a:<catalog>#<digest>` (an asset's badge is to be written) or `d:<catalog>#<digest>` (so is what has
+time): the names under which it travels through the lanes as well.
 """
 
 import hashlib
@@ -24,9 +26,25 @@ KINDS = {
     "w": "weakening",
     "y": "tagging",
     "z": "backfill",
+    "b": "badge",
+    "s": "showing",
+    "n": "unresolved",
+    "a": "asset",
+    "d": "downstream",
 }
 # The family of the lanes (`lanes.family`) that each kind is for, if not those that events share.
-FAMILIES = {"rule": "target", "table": "target", "weakening": "target", "tagging": "tags", "backfill": "backfills"}
+FAMILIES = {
+    "rule": "target",
+    "table": "target",
+    "weakening": "target",
+    "tagging": "tags",
+    "backfill": "backfills",
+    "badge": "badges",
+    "showing": "badges",
+    "unresolved": "badges",
+    "asset": "badges",
+    "downstream": "downstream",
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +61,12 @@ def keys(member: str, lane_key: str, at: datetime | None) -> dict[str, str | Non
     """The two attributes that put an item into the index at `at`; with None, those that keep it out."""
     if at is None:
         return {"g2": None, "due": None}
-    return {"g2": _partition("P", member), "due": f"{millis(at):013d}#{lane_key}#{member}"}
+    return {"g2": partition(member), "due": f"{millis(at):013d}#{lane_key}#{member}"}
 
 
 def parked_keys(member: str, at: datetime) -> dict[str, str | None]:
     """Beside what is due: parked things, by the time at which they arrived."""
-    return {"g2": _partition("F", member), "due": f"{millis(at):013d}#{member[2:]}"}
+    return {"g2": partition(member, "F"), "due": f"{millis(at):013d}#{member[2:]}"}
 
 
 def page(kind: str, shard: int, until: datetime, after: str | None = None, limit: int = 100) -> list[Due]:
@@ -84,7 +102,8 @@ def shard(member: str) -> int:
     return hashlib.sha256(member.encode("utf-8", "surrogatepass")).digest()[0] % SHARDS
 
 
-def _partition(prefix: str, member: str) -> str:
+def partition(member: str, prefix: str = "P") -> str:
+    """The partition of the index in which a member is."""
     return f"{prefix}#{KINDS[member[0]]}#{shard(member)}"
 
 

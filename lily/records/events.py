@@ -16,7 +16,7 @@ from lily.domain.events import MOVES, Event, IllegalMove, Repeat, State, noted
 from lily.domain.incidents import Effect
 from lily.records import batch, days, due, forms
 from lily.records.batch import Inserted, Item, packed, plain
-from lily.runtime import aws, clock, logs
+from lily.runtime import aws, clock, lanes, logs
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
 
@@ -117,6 +117,21 @@ def postpone(event_ids: Sequence[str], until: datetime) -> list[Event]:
     unfinished = [event for event in load_many(event_ids).values() if event.due_at is not None and event.due_at <= now]
     claimed = [replace(event, due_at=until, swept=event.swept + 1) for event in unfinished]
     return [event for event, won in zip(claimed, save_if_unchanged(claimed), strict=True) if won is True]
+
+
+def end_badges(event_ids: Sequence[str]) -> None:
+    """These events' incidents were brought to their assets, or somebody else owes it now. An event that was replayed meanwhile
+    stays as it is. Raises Transient and Permanent."""
+    text = f'UPDATE "{settings().table}" REMOVE g2 REMOVE due WHERE pk=? AND sk=? AND g2=?'
+    statements = [
+        {"Statement": text, "Parameters": [{"S": f"E#{name}"}, {"S": "E"}, {"S": due.partition(f"b:{name}")}]}
+        for name in event_ids
+    ]
+    for start in range(0, len(statements), batch.WRITE_MAX):
+        codes = batch.execute_many(statements[start : start + batch.WRITE_MAX])
+        for code in codes:
+            if code not in (None, "ConditionalCheckFailed"):
+                raise batch.failure(code)
 
 
 def note_repeat(event_id: str, lane_key: str, count: int, at: datetime, timeout_s: float = 2.0) -> None:
@@ -237,17 +252,13 @@ def _accepted(event: Event, token: str, answer: Inserted | Transient | Permanent
 
 def _item(event: Event, extra: Mapping[str, Any] | None = None) -> Item:
     t = f"{due.millis(event.received_at):013d}#{event.id}"
-    parked = event.state is State.PARKED
-    keys = (
-        due.parked_keys(f"e:{event.id}", event.received_at) if parked else due.keys(f"e:{event.id}", event.lane_key, event.due_at)
-    )
     return packed(
         {
             "pk": f"E#{event.id}",
             "sk": "E",
             "g1": days.partition(f"{event.received_at:%Y%m%d}", event.id),
             "t": t,
-            **keys,
+            **_due_keys(event),
             "g3": f"A#{event.assets[0]}" if event.assets else None,
             "sta": event.state.value,
             "src": event.source,
@@ -259,6 +270,14 @@ def _item(event: Event, extra: Mapping[str, Any] | None = None) -> Item:
             "d": orjson.dumps({**_data(event), **(extra or {})}).decode(),
         }
     )
+
+
+def _due_keys(event: Event) -> Mapping[str, str | None]:
+    if event.state is State.PARKED:
+        return due.parked_keys(f"e:{event.id}", event.received_at)
+    if event.state is State.PUBLISHED and event.badge_due_at and lanes.of_incidents():
+        return due.keys(f"b:{event.id}", lanes.of_incidents(), event.badge_due_at)
+    return due.keys(f"e:{event.id}", event.lane_key, event.due_at)
 
 
 def _data(event: Event) -> dict[str, Any]:
@@ -310,6 +329,7 @@ def _made(values: Mapping[str, Any], event_id: str, data: Mapping[str, Any]) -> 
         replays=data.get("replays", 0),
         reason=data.get("reason", ""),
         due_at=forms.time_from(data.get("due_at")),
+        badge_due_at=due.time_of(values["due"]) if values.get("g2") == due.partition(f"b:{event_id}") else None,
         timeline=tuple(forms.moment_from(form) for form in data.get("timeline", ())),
         version=values.get("ver", 0),
     )

@@ -58,6 +58,22 @@ def of_backfills(catalog: str) -> str:
     return f"{NAMED}backfills:{catalog}"
 
 
+def of_badges(catalog: str) -> str:
+    """The lane key, and the lane, in which incidents and assets of a catalog wait to have their badges written."""
+    return f"{NAMED}badges:{catalog}"
+
+
+def of_incidents() -> str:
+    """The lane key, and the lane, in which incidents wait to be brought to their assets: one, for an incident may have assets
+    in several catalogs. Empty without any catalog."""
+    return of_badges(next(iter(settings().catalogs))) if settings().catalogs else ""
+
+
+def of_downstream(catalog: str) -> str:
+    """The lane key, and the lane, of what has time after a catalog's badges: assets made from those that carry one."""
+    return f"{NAMED}downstream:{catalog}"
+
+
 def family(lane: Lane) -> str:
     """What a lane is for: `events`, `target`, or its purpose at a catalog."""
     if isinstance(lane, int):
@@ -124,7 +140,7 @@ def depths() -> dict[Lane, int]:
     """How many members wait in each lane, retired ones included that still have some. Raises Transient."""
     lanes: list[Lane] = [*range(RETIRED_MAX), *map(of_target, settings().targets)]
     for catalog in settings().catalogs:
-        lanes += [of_tags(catalog), of_backfills(catalog)]
+        lanes += [of_tags(catalog), of_backfills(catalog), of_badges(catalog), of_downstream(catalog)]
     try:
         pipeline = redis_pool.client().pipeline(transaction=False)
         for lane in lanes:

@@ -52,6 +52,8 @@ METRICS: Mapping[str, Metric] = {
         Metric("lily_end_to_end_seconds", "histogram", "From accepted to published, per event.", (), SLOW),
         Metric("lily_propagations_total", "counter", "Rules at tables by what became of them.", ("target", "state")),
         Metric("lily_propagation_seconds", "histogram", "Time of one batch of changes at a target.", ("target",), SLOW),
+        Metric("lily_assets_written_total", "counter", "Assets by what became of their badges.", ("catalog", "outcome")),
+        Metric("lily_asset_seconds", "histogram", "From an asset's badge being due to its being written.", ("catalog",), SLOW),
         Metric("lily_drifted_tables", "gauge", "Tables that the last reconciliation found changed.", ("target",)),
         Metric("lily_errors_total", "counter", "Failures: transient, permanent or bug.", ("where", "kind")),
         Metric("lily_lane_depth", "gauge", "Items that wait in a lane.", ("lane",)),
