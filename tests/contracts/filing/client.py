@@ -24,7 +24,7 @@ class Found:
 
 def ask(instance: str, order: str) -> Found:
     """What filing answers. Raises Transient if nobody knows whether the order was done, Refused if it was not."""
-    return breaker.call(f"target {instance}", lambda: _ask(instance, order))
+    return breaker.call(f"filing:{instance}", lambda: _ask(instance, order))
 
 
 def _ask(instance: str, order: str) -> Found:
