@@ -31,8 +31,7 @@ def capabilities(instance: str) -> Capabilities:
 
 
 def render(instance: str, step: Step) -> str:
-    salt = settings().hash_salt
-    return dialect.render(step, settings().targets[instance].home, salt.reveal() if salt else "")
+    return dialect.render(step, settings().targets[instance].home, proof.salt())
 
 
 def execute(instance: str, step: Step) -> Done:

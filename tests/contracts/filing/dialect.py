@@ -50,8 +50,8 @@ def render(step: Step, home: Home, salt: str) -> str:
             sieve = {"column": None, "given": step.columns, "name": [*home, step.policy], "instead of": now}
             return order("carry", table=table(step.table.id), kind="sieve", onto=[sieve])
         case DetachRowPolicy():
-            off = [{"column": None, "instead of": [*home, step.policy]}]
-            return order("take off", table=table(step.table.id), kind="sieve", **{"from": off})
+            sieve = {"column": None, "instead of": [*home, step.policy]}
+            return order("take off", table=table(step.table.id), kind="sieve", **{"from": [sieve]})
         case SetTags() | UnsetTags():
             do = "label" if isinstance(step, SetTags) else "unlabel"
             return order(do, table=table(step.table.id), entries=_entries(step.entries))

@@ -48,6 +48,12 @@ def prove(instance: str, objects: Collection[ExpectedObject]) -> Mapping[Behavio
     return seen
 
 
+def salt() -> str:
+    """The text of the only salt that there is."""
+    secret = settings().hash_salt
+    return secret.reveal() if secret else ""
+
+
 def clear_away(instance: str, name: str) -> None:
     """The canary of an object, if there is one."""
     ask(instance, order("drop table", table=_canary(instance, name), **{"if there": True}))
@@ -107,10 +113,10 @@ def _word(spec: MaskSpec | RowSpec, values: Sequence[Sequence[Any]], shown: Sequ
 
 
 def _word_of_mask(spec: MaskSpec, shown: Sequence[Any]) -> str:
-    salt = settings().hash_salt.reveal() if settings().hash_salt else ""
+    of, clear = spec.type, probes.values(spec.type)
     actions: Iterable[Action | None] = (branch.action for branch in spec.branches)
     for action in actions:
-        if shown == [_stored_or_none(masking.masked(action, value, spec.type, salt)) for value in probes.values(spec.type)]:
+        if shown == [_stored_or_none(masking.masked(action, value, of, salt())) for value in clear]:
             return action.kind.value if action else CLEAR
     return OTHERWISE
 
