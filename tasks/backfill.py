@@ -176,7 +176,8 @@ def _compare(config: CatalogSettings, one: Backfill, target: TargetSettings, kno
     for place, before in known.items():
         state = states.get(names[place])
         given = frozenset(word for tag in (state.tags if state else ()) for word in words.get(tag, (tag,)))
-        if state is not None and state.is_active and given == before.classifications and not before.is_lost:
+        is_there = state is not None and state.is_active
+        if before.is_lost != is_there and (not is_there or given == before.classifications):
             continue
         if state is None and not before.is_lost:
             gone.append(lost(before, now))

@@ -9,9 +9,9 @@ import orjson
 from connectors import registry
 from lily.domain import assets
 from lily.domain.assets import Asset, Found
-from lily.domain.catalog import Hint
+from lily.domain.catalog import ECHO, Hint
 from lily.domain.classifications import Place
-from lily.domain.events import Event, State
+from lily.domain.events import Event, State, move
 from lily.records import events, taggings
 from lily.records.taggings import Tip
 from lily.runtime import clock, lanes, logs
@@ -23,9 +23,19 @@ from tasks.work import Work
 
 log = logs.get(__name__)
 
-# Lily never writes tags: an event about them is nobody's echo, whatever its header says.
-ABOUT_TAGS = frozenset({"tags_added", "tags_removed", "tags_changed"})
-READ_AGAIN = ABOUT_TAGS | {"created", "lost", "unknown"}
+READ_AGAIN = frozenset({"tags_added", "tags_removed", "tags_changed", "created", "lost", "unknown"})
+
+
+def end_echoes(work: Work) -> None:
+    """Events by which Lily's own writes come back end at once, and nobody is told. Raises Transient and Permanent."""
+    now = clock.now()
+    echoes = [one for one in work.events.values() if one.change and one.change.type == ECHO and one.state is State.RECEIVED]
+    if not echoes:
+        return
+    stored, why = [move(event, State.STORED, now) for event in echoes], "Lily's own write came back: nobody is told"
+    events.save_many([move(event, State.PUBLISHED, now, why, due_at=None) for event in stored])
+    for event in echoes:
+        del work.events[event.id]
 
 
 def note(work: Work) -> dict[str, Exception]:
@@ -57,7 +67,7 @@ def places(found: Found) -> Iterator[Place]:
 
 
 def _tip(config: CatalogSettings, hint: Hint) -> Tip | None:
-    if hint.operation not in READ_AGAIN or (hint.is_echo and hint.operation not in ABOUT_TAGS):
+    if hint.operation not in READ_AGAIN or hint.is_echo:
         return None
     connection = connection_of(hint.qualified_name)
     if connection is None:  # without a name neither: what it was is found when all is read again

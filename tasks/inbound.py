@@ -118,6 +118,7 @@ def _ingest(current: Work) -> None:
         if event.id in current.events:
             current.events[event.id] = read
     _park(current, failed)
+    hints.end_echoes(current)
 
 
 def _count_beginnings(current: Work) -> None:

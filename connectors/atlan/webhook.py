@@ -13,7 +13,7 @@ import orjson
 
 from connectors.atlan import answers
 from connectors.contracts import BodyRejected, SignatureRejected
-from lily.domain.catalog import Attached, Hint
+from lily.domain.catalog import ECHO, Attached, Hint
 from lily.domain.incidents import Change
 
 signature_header = "x-atlan-signing-secret"
@@ -22,6 +22,7 @@ GREETING = {"atlan-webhook": "Hello, humans of data! It worked. Excited to see w
 GREETING_BYTES_MAX = 256
 AGENT_ID = "lily"  # as the client sends it
 TYPE = "catalog_change"
+ABOUT_TAGS = frozenset({"tags_added", "tags_removed", "tags_changed"})
 
 OPERATIONS: Mapping[str, str] = {
     "ENTITY_CREATE": "created",
@@ -84,7 +85,7 @@ def normalise(body: Mapping[str, Any]) -> Change:
     hint = next(iter(hints(body)), None)
     if hint is None:
         return Change(None, "unknown", "unknown")
-    return Change(None, TYPE, hint.operation)
+    return Change(None, ECHO if hint.is_echo else TYPE, hint.operation)
 
 
 def hints(body: Mapping[str, Any]) -> tuple[Hint, ...]:
@@ -109,7 +110,7 @@ def hints(body: Mapping[str, Any]) -> tuple[Hint, ...]:
             removed=answers.attached(details) if operation == "tags_removed" else frozenset(),
             stated=_stated(operation, entity),
             at=answers.time(message.get("eventTime")),
-            is_echo=_object(message, "headers").get("x-atlan-agent-id") == AGENT_ID,
+            is_echo=operation not in ABOUT_TAGS and _object(message, "headers").get("x-atlan-agent-id") == AGENT_ID,
             lost=_lost(operation, entity),
             changed=dict(_object(_object(message, "mutatedDetails"), "attributes")) if operation == "updated" else {},
             found=answers.found(entity) if name else None,
@@ -119,7 +120,7 @@ def hints(body: Mapping[str, Any]) -> tuple[Hint, ...]:
 
 def _stated(operation: str, entity: Mapping[str, Any]) -> frozenset[Attached] | None:
     """The set after the change, which only events about tags are sure to tell; there, none told is none left."""
-    if operation in ("tags_added", "tags_removed", "tags_changed"):
+    if operation in ABOUT_TAGS:
         return answers.attached(entity.get("classifications"))
     return None
 

@@ -8,6 +8,9 @@ from enum import IntEnum
 from lily.domain.assets import Asset, Found
 
 
+ECHO = "catalog_echo"  # the type of an event by which Lily's own write comes back: nothing follows from it
+
+
 class Priority(IntEnum):
     """Who gets the next call where a catalog allows few of them: the lowest number."""
 
@@ -116,7 +119,7 @@ class Hint:
     """What a catalog's event says has happened to an asset: a reason to read it, for events come late, twice, or never.
 
     `added` and `removed` are attachments; `lost`: archived or purged, which takes no protection away. `is_echo`: Lily's own
-    write comes back. `qualified_name` or `guid` may be empty, but never both.
+    write comes back; never said of tags, which Lily does not write. `qualified_name` or `guid` may be empty, but never both.
     """
 
     operation: str  # created, updated, lost, tags_added, tags_removed, tags_changed, metadata_changed, unknown

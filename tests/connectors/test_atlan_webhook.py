@@ -114,7 +114,8 @@ class TestHints:
             assert hint.type
             assert hint.operation != "unknown"
             assert atlan.incident(body) == hint.guid
-            assert atlan.normalise(body) == Change(None, "catalog_change", hint.operation)
+            kind = "catalog_echo" if hint.is_echo else "catalog_change"
+            assert atlan.normalise(body) == Change(None, kind, hint.operation)
         if not hints:
             assert atlan.normalise(body).type == "unknown"
 

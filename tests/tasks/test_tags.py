@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lily.domain.events import FINAL
+from lily.domain.events import FINAL, State
 from lily.records import due, rules, taggings
 from lily.runtime import breaker, clock, redis_pool
 from tasks import annotations as reading
@@ -171,6 +171,38 @@ def test_a_renamed_tag_goes_on_to_be_matched_by_the_name_that_rules_know(world: 
     annotation = world.annotation()
     assert annotation is not None
     assert annotation.classifications == {"PII", "Personal data", "GDPR"}
+    assert world.emails() == MASKED
+
+
+def test_a_tag_on_a_table_masks_its_columns_if_the_rule_says_so(world: Governed) -> None:
+    match = {"classifications": ["GDPR"], "whole_tables": True}
+    wake(rules.create(a_rule("gdpr", "redact", clock.now(), match=match), [NAME], FACTS))
+    world.atlan.tag(add=("GDPR",), asset=EMAIL.rpartition("/")[0])
+    world.hand_over()
+
+    annotation = world.annotation(None)
+    assert annotation is not None
+    assert annotation.classifications == {"GDPR"}
+    assert world.emails() == MASKED
+
+
+def test_lilys_own_write_that_comes_back_ends_at_once_and_nobody_is_told(world: Governed) -> None:
+    (path,) = [path for path in FIXTURES if path.stem == "entity_update_announcement"]
+    (receipt,) = world.deliver(json.loads(path.read_text()))
+
+    event = world.lily.event(receipt)
+    assert (event.state, event.type) == (State.PUBLISHED, "catalog_echo")
+    assert event.timeline[-1].note == "Lily's own write came back: nobody is told"
+    assert world.lily.messages() == []
+
+
+def test_an_event_about_a_tag_counts_whoever_seems_to_have_caused_it(world: Governed) -> None:
+    world.atlan.tag(add=("PII",))
+    events = world.atlan.events()
+    for event in events:
+        event["message"]["headers"] = {"x-atlan-agent-id": "lily"}
+    world.deliver(*events)
+
     assert world.emails() == MASKED
 
 
