@@ -138,7 +138,7 @@ def _hits(
         found = (rule for name in given for rule in index.by_class.get(name.casefold(), ()))
         return {rule.id: rule for rule in found if in_scope(rule)}
 
-    spelled = {column.lower(): given for column, given in classes.items() if column is not None} if ignores_case else classes
+    spelled = _folded(classes) if ignores_case else classes
     whole = classed(classes.get(None, ()))
     for_all = {rule_id: rule for rule_id, rule in whole.items() if rule.match.whole_tables}
     hits = {}
@@ -150,6 +150,15 @@ def _hits(
                 about[rule.id] = rule
         hits[column.name] = [about[rule_id] for rule_id in sorted(about)]
     return hits, [whole[rule_id] for rule_id in sorted(whole)]
+
+
+def _folded(classes: Mapping[str | None, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """By columns in lower case: what sources say of one column in several spellings counts together."""
+    found: dict[str, frozenset[str]] = {}
+    for column, given in classes.items():
+        if column is not None:
+            found[column.lower()] = found.get(column.lower(), frozenset()) | given
+    return found
 
 
 def _table(table: Table, classes: Mapping[str | None, frozenset[str]], asked: _Question) -> WantedTable:

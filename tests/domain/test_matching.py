@@ -257,6 +257,13 @@ def test_a_masked_column_filters_rows_only_where_the_target_allows_it():
     assert rows(rules, classes, target=BRICKS)[2] == ["masked_argument"]
 
 
+@pytest.mark.parametrize("order", [("text", "TEXT", "Text"), ("Text", "TEXT", "text")])
+def test_where_case_is_ignored_no_spelling_of_a_column_hides_what_is_said_of_another(order):
+    said = dict(zip(order, (frozenset("c"), frozenset("harmless"), frozenset()), strict=True))
+
+    assert "text" in masks([a_rule()], said, target=BRICKS)
+
+
 def test_tags_tell_the_strictest_action_per_regulation_and_what_authors_add():
     keep = {"tag": "retention", "value": "1 year"}
     rules = [
