@@ -37,6 +37,10 @@ class AtDatabricks:
     def take_off(self, column: str) -> None:
         self.workspace.sql(f"ALTER TABLE analytics.crm.customers ALTER COLUMN `{column}` DROP MASK")
 
+    def change_by_hand(self, name: str, comment: str) -> None:
+        quoted = comment.replace("\\", "\\\\").replace("'", "\\'")
+        self.workspace.sql(f"CREATE OR REPLACE FUNCTION gov.lily.`{name}`(V STRING) RETURNS STRING COMMENT '{quoted}' RETURN V")
+
     def make_foreign(self, name: str) -> None:
         self.workspace.sql(f"CREATE FUNCTION gov.lily.`{name}`(V STRING) RETURNS STRING RETURN 'theirs'")
 

@@ -49,6 +49,9 @@ class AtSnowflake:
     def take_off(self, column: str) -> None:
         self.account.sql(f'ALTER TABLE DB.S.T MODIFY COLUMN "{column}" UNSET MASKING POLICY')
 
+    def change_by_hand(self, name: str, comment: str) -> None:  # noqa: ARG002 - a body is changed alone here
+        self.account.sql(f'ALTER MASKING POLICY GOV.LILY."{name}" SET BODY -> V')
+
     def make_foreign(self, name: str) -> None:
         self.account.sql(f"CREATE MASKING POLICY GOV.LILY.\"{name}\" AS (V VARCHAR) RETURNS VARCHAR -> 'theirs'")
 

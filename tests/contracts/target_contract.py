@@ -49,6 +49,9 @@ class Place(Protocol):
     def take_off(self, column: str) -> None:
         """By hand, as an administrator would: the column carries nothing any more."""
 
+    def change_by_hand(self, name: str, comment: str) -> None:
+        """The mask of Lily's of this name shows everything to everybody now; its comment is left, or written again."""
+
     def make_foreign(self, name: str) -> None:
         """Somebody else's object of this name where Lily keeps hers, of the kind that carries a mask."""
 
@@ -272,6 +275,19 @@ class TargetContract:
         assert verdict(self.target, place, made).outcome is Outcome.FAILED
         assert plan(self.target, place, [self.rule(place)]).steps
         enforce(self.target, place, [self.rule(place)])
+        assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
+
+    def test_a_body_that_somebody_changed_by_hand_is_seen_and_written_again(self, place: Place) -> None:
+        stored = list(place.shown(place.text, None))
+        made = enforce(self.target, place, [self.rule(place)])
+        (create,) = [step for step in made.steps if isinstance(step, CreateMask)]
+        place.change_by_hand(create.name, create.comment)
+        assert list(place.shown(place.text, None)) == stored
+
+        assert verdict(self.target, place, made).outcome is Outcome.FAILED
+        enforce(self.target, place, [self.rule(place)])
+
+        assert not set(place.shown(place.text, None)) & set(stored)
         assert verdict(self.target, place, made).outcome is Outcome.ENFORCED
 
     def test_what_was_not_done_is_not_seen(self, place: Place) -> None:

@@ -67,6 +67,9 @@ class AtFiling:
     def described(self) -> Any:
         return self.does("describe", tables=[["CRM", "PUBLIC", "people"]])
 
+    def change_by_hand(self, name: str, comment: str) -> None:
+        self.does("change", kind="screen", name=[*HOME, name], takes=["text"], body="value", comment=comment)
+
     def make_foreign(self, name: str) -> None:
         self.does("create", kind="screen", name=[*HOME, name], takes=["text"], body="'theirs'")
 
@@ -229,6 +232,12 @@ def believes_that_it_is_never_away(instance: str, objects: Any) -> Any:
         return {behaviour: Seen(None, why=error.reason) for one in objects for behaviour in one.behaviours}
 
 
+def believes_comments(instance: str, actual: Any, names: Any, used: Any) -> Any:
+    told = filing.closer(instance, actual, names, used)
+    objects = {name: replace(one, body=one.comment and one.comment.body) for name, one in told.objects.items()}
+    return replace(told, objects=objects)
+
+
 def takes_all_for_its_own(instance: str, tables: Any) -> Any:
     actual = filing.read(instance, tables)
     objects = {name: replace(known, owner=Owner.OURS) for name, known in actual.objects.items()}
@@ -262,6 +271,7 @@ def finds_no_uses(instance: str, actual: Any, names: Any, used: Any) -> Any:
     [
         ({"prove": says_what_is_expected}, "test_what_an_object_does_not_show_is_not_proven"),
         ({"prove": believes_that_it_is_never_away}, "test_a_target_that_is_away_says_so_whatever_is_asked[prove]"),
+        ({"closer": believes_comments}, "test_a_body_that_somebody_changed_by_hand_is_seen_and_written_again"),
         ({"read": takes_all_for_its_own}, "test_an_object_of_somebody_else_is_not_replaced"),
         ({"execute": hashes_without_salt}, "test_each_action_on_text_shows_what_it_shows_everywhere_and_is_proven"),
         ({"execute": forgets_what_is_replaced}, "test_a_column_goes_from_one_object_to_another_without_being_bare"),

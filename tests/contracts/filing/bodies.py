@@ -1,5 +1,10 @@
-"""Masks and row filters as SQLite expressions, which is what filing's screens and sieves are made of."""
+"""Masks and row filters as SQLite expressions, which is what filing's screens and sieves are made of.
 
+At the end of each stands a mark: which body it is, and a digest of the text, so that an edit shows whatever the comment says.
+"""
+
+import hashlib
+import re
 from collections.abc import Callable, Collection, Mapping
 
 from lily.domain.branches import Branch, MaskSpec
@@ -29,6 +34,21 @@ def mask(spec: MaskSpec, salt: str) -> str:
 def rows(spec: RowSpec) -> str:
     """An expression over `a0`, `a1` ..., never NULL."""
     return " AND ".join(f"({_exempt(one.exempt)} OR {_true(one)})" for one in spec.conditions)
+
+
+def marked(text: str, body: str) -> str:
+    """`body` is a step's."""
+    return f"{text} /* {body} {_digest(text)} */"
+
+
+def read_mark(text: str) -> str | None:
+    """The body that `marked` wrote; None if anything in the text was changed since."""
+    match = re.fullmatch(r"(.*) /\* (\S+) (\S+) \*/", text, re.DOTALL)
+    return match[2] if match and match[3] == _digest(match[1]) else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _admitted(branch: Branch) -> str:

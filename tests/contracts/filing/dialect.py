@@ -63,7 +63,7 @@ def _made(
     step: CreateMask | ChangeMask | CreateRowPolicy | ChangeRowPolicy, kind: str, takes: Sequence[str], body: str, home: Home
 ) -> str:
     do = "create" if isinstance(step, CreateMask | CreateRowPolicy) else "change"
-    return order(do, kind=kind, name=[*home, step.name], takes=takes, body=body, comment=step.comment)
+    return order(do, kind=kind, name=[*home, step.name], takes=takes, body=bodies.marked(body, step.body), comment=step.comment)
 
 
 def _entries(entries: Iterable[TagEntry]) -> list[list[Any]]:

@@ -140,10 +140,10 @@ def _drop(database: Database, told: Told) -> None:
 
 
 def _list(database: Database, told: Told) -> list[Any]:
-    """What a schema has, of both kinds: kind, name, comment."""
-    found = database.execute("SELECT kind, place, comment FROM things ORDER BY 1, 2").fetchall()
-    whole = [(kind, json.loads(place), comment) for kind, place, comment in found]
-    return [[kind, place[2], comment] for kind, place, comment in whole if place[:2] == told["schema"]]
+    """What a schema has, of both kinds: kind, name, body, comment."""
+    found = database.execute("SELECT kind, place, body, comment FROM things ORDER BY 1, 2").fetchall()
+    whole = [(kind, json.loads(place), *more) for kind, place, *more in found]
+    return [[kind, place[2], *more] for kind, place, *more in whole if place[:2] == told["schema"]]
 
 
 def _used(database: Database, told: Told) -> list[Any]:

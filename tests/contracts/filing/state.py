@@ -13,6 +13,7 @@ from lily.domain.steps import TagEntry
 from lily.domain.targets import Holders
 from lily.runtime import clock
 from lily.runtime.settings import settings
+from tests.contracts.filing import bodies
 from tests.contracts.filing.client import Found, ask
 from tests.contracts.filing.quoting import order, table
 from tests.contracts.filing.types import data_type
@@ -38,11 +39,10 @@ def read(instance: str, wanted: Collection[TableId]) -> Actual:
 
 
 def closer(instance: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
-    """A body and its comment change in one order, so the comment tells which body is in force."""
-    bodies = {known.name: known.body for known in _objects(instance)} if names else {}
+    known_bodies = {known.name: known.body for known in _objects(instance)} if names else {}
     uses = _uses(instance, [name for name in used if name in actual.objects])
     objects = {
-        name: replace(known, body=bodies.get(name) if name in names else None, uses=uses.get(name))
+        name: replace(known, body=known_bodies.get(name) if name in names else None, uses=uses.get(name))
         for name, known in actual.objects.items()
     }
     return replace(actual, objects=objects)
@@ -64,22 +64,22 @@ def observe(instance: str, expected: Collection[Expected]) -> Mapping[TableId, O
     at = clock.now()
     described = _described(instance, [one.table for one in expected])
     found = {_id(told): _actual(instance, told) for told in described.value}
-    bodies = {known.name: known.body for known in _objects(instance)}
+    in_force = {known.name: known.body for known in _objects(instance)}
     return {
-        one.table: _observed(found[one.table], one, bodies, described.id, at)
+        one.table: _observed(found[one.table], one, in_force, described.id, at)
         if one.table in found
         else Observed(at, query_ids=(described.id,), exists=False)
         for one in expected
     }
 
 
-def _observed(actual: ActualTable, expected: Expected, bodies: Mapping[str, str | None], query_id: str, at: Any) -> Observed:
+def _observed(actual: ActualTable, expected: Expected, in_force: Mapping[str, str | None], query_id: str, at: Any) -> Observed:
     return Observed(
         at,
         masks={column: mask.name for column, mask in actual.masks.items()},
         rows=actual.rows.name if actual.rows else None,
         row_columns=actual.rows.columns if actual.rows else (),
-        bodies={one.name: bodies.get(one.name) for one in expected.objects},
+        bodies={one.name: in_force.get(one.name) for one in expected.objects},
         query_ids=(query_id,),
     )
 
@@ -121,12 +121,11 @@ def _owner(comment: str | None) -> naming.Owner:
 
 
 def _objects(instance: str) -> list[ActualObject]:
-    """Screens and sieves in Lily's schema, with the bodies that their comments tell."""
+    """Screens and sieves in Lily's schema, with the bodies that their texts prove."""
     listed = ask(instance, order("list", schema=settings().targets[instance].home)).value
     found = []
-    for kind, name, text in listed:
-        comment = naming.read(text)
-        found.append(ActualObject(name, KINDS[kind], _owner(text), comment, comment.body if comment else None))
+    for kind, name, body, comment in listed:
+        found.append(ActualObject(name, KINDS[kind], _owner(comment), naming.read(comment), bodies.read_mark(body)))
     return found
 
 
