@@ -128,11 +128,12 @@ def _preview(  # noqa: PLR0917
         wanted = matching.wanted(rules, classified, [one.table for one in actual.tables.values()], target, clock.now())
     waiting = frozenset(site for state in states.values() for site in _sites(state, {"held"}))
     limits = Limits(config.brake_share, config.brake_places)
+    before = _before(states.values())
     return Preview(
         target=target,
         wanted=wanted,
-        plan=diff(wanted, actual, target, waiting),
-        verdict=_verdict(config.name, wanted, states, frozenset(memory.enforced), limits),
+        plan=diff(wanted, actual, target, waiting | brake.kept(wanted, before)),
+        verdict=_verdict(config.name, wanted, before, frozenset(memory.enforced), limits),
         limits=limits,
         classified=classified,
         states=states,
@@ -177,17 +178,22 @@ def _classified(target: str, tables: Collection[TableId]) -> classifications.Cla
     return classifications.by_table((one for some in found.values() for one in some), target)
 
 
-def _verdict(
-    target: str, wanted: Wanted, states: Mapping[TableId, TableState], enforced: frozenset[Site], limits: Limits
-) -> brake.Verdict:
-    """What would be lost, and whether the brake would hold it."""
+def _before(states: Iterable[TableState]) -> dict[Site, Protection]:
+    """What each place was last seen to have."""
     before: dict[Site, Protection] = {}
-    for state in states.values():
+    for state in states:
         specs = {thing.name: thing.spec for thing in state.expected.objects}
         for column, name in state.expected.masks.items():
             before[Site(state.table.id, column)] = Protection(specs.get(name))
         if state.expected.rows:
             before[Site(state.table.id)] = Protection(specs.get(state.expected.rows), state.expected.row_columns)
+    return before
+
+
+def _verdict(
+    target: str, wanted: Wanted, before: Mapping[Site, Protection], enforced: frozenset[Site], limits: Limits
+) -> brake.Verdict:
+    """What would be lost, and whether the brake would hold it."""
     lost = brake.weakenings(before, brake.planned(wanted, before))
     if not lost:
         return brake.Verdict((), frozenset(), brake.fingerprint(()), 0, len(enforced))

@@ -50,7 +50,7 @@ def tell(config: TargetSettings, done: Round) -> None:
 def _held(config: TargetSettings, picture: Picture) -> HeldPlan:
     """The plan as it would be if nothing were held: that is what a person is asked about."""
     verdict, connector = picture.verdict, planning.connector(config)
-    whole = diff(picture.wanted, picture.actual, planning.target_of(config))
+    whole = diff(picture.wanted, picture.actual, planning.target_of(config), picture.kept)
     statements = [connector.render(config.name, step) for step in whole.steps[:STATEMENTS_KEPT]]
     tables = sorted({one.site.table for one in verdict.weakenings})
     return HeldPlan(

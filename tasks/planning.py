@@ -37,6 +37,7 @@ class Picture:
     gone: tuple[TableId, ...] = ()
     confirmed: tuple[HeldPlan, ...] = ()
     covering: HeldPlan | None = None  # what a person was asked about already, of which all that is held is a part
+    kept: frozenset[Site] = frozenset()  # see brake.kept
 
     @property
     def rejected_by(self) -> str:
@@ -83,10 +84,12 @@ def make(config: TargetSettings, tables: Collection[TableId], *, thorough: bool 
     states = table_states.load(config.name, [*actual.tables, *tables])
     agreed = tuple(held.confirmed(config.name))
     asked = held.undone(config.name)
-    verdict, covering = _standing(_verdict(config, wanted, actual, states, agreed), asked, agreed)
-    plan = diff(wanted, actual, target, verdict.held)
+    before = _before(wanted, actual, states, target)
+    verdict, covering = _standing(_verdict(config, wanted, before, agreed), asked, agreed)
+    kept = brake.kept(wanted, before)
+    plan = diff(wanted, actual, target, verdict.held | kept)
     gone = tuple(sorted(set(tables) - actual.tables.keys()))
-    return Picture(wanted, actual, plan, verdict, states, frozenset(rule.id for rule in live), gone, agreed, covering)
+    return Picture(wanted, actual, plan, verdict, states, frozenset(rule.id for rule in live), gone, agreed, covering, kept)
 
 
 def _closer(config: TargetSettings, target: Target, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
@@ -171,11 +174,8 @@ def _with_uses_of_tags(wanted: Wanted, actual: Actual, target: Target) -> Actual
     return replace(actual, tags={**actual.tags, **known})
 
 
-def _verdict(
-    config: TargetSettings, wanted: Wanted, actual: Actual, states: Mapping[TableId, TableState], agreed: Iterable[HeldPlan]
-) -> Verdict:
+def _verdict(config: TargetSettings, wanted: Wanted, before: Mapping[Site, Protection], agreed: Iterable[HeldPlan]) -> Verdict:
     """Whether what the tables would lose may go now, given what the target has lost today and what people agreed to."""
-    before = _before(wanted, actual, states, target_of(config))
     lost = brake.weakenings(before, brake.planned(wanted, before))
     limits = Limits(config.brake_share, config.brake_places)
     if not lost:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from lily.domain import branches, rows
 from lily.domain.branches import MaskSpec, Reader
 from lily.domain.inventory import Site
-from lily.domain.matching import Wanted
+from lily.domain.matching import Wanted, WantedTable
 from lily.domain.naming import Spec
 from lily.domain.rows import RowSpec
 
@@ -80,14 +80,30 @@ class Verdict:
         return bool(self.held)
 
 
+def kept(wanted: Wanted, before: Mapping[Site, Protection]) -> frozenset[Site]:
+    """Places of which not all that is wanted can be stated, and what can is weaker than what is there: that stays.
+
+    Such are rows that several rules filter, once one of them cannot find its column any more, or finds it masked.
+    """
+    return frozenset(
+        site
+        for table in wanted.tables.values()
+        for site in {entry.site for entry in table.unprotected} & table.specs.keys() & before.keys()
+        if before[site].spec is not None and _weakening(site, before[site], _wished(table, site)) is not None
+    )
+
+
 def planned(wanted: Wanted, before: Mapping[Site, Protection]) -> dict[Site, Protection]:
-    """What each place will have if a plan is made for `wanted`: what cannot be done keeps what there is (see plan)."""
+    """What each place will have if a plan is made for `wanted`: what cannot be done keeps what there is (see plan, `kept`)."""
     made: dict[Site, Protection] = {}
     for table in wanted.tables.values():
-        kept = {entry.site: before[entry.site] for entry in table.unprotected if entry.site in before}
-        specs = {site: Protection(spec, table.row_columns if site.column is None else ()) for site, spec in table.specs.items()}
-        made |= {**kept, **specs}
-    return made
+        open_ends = {entry.site: before[entry.site] for entry in table.unprotected if entry.site in before}
+        made |= {**open_ends, **{site: _wished(table, site) for site in table.specs}}
+    return made | {site: before[site] for site in kept(wanted, before)}
+
+
+def _wished(table: WantedTable, site: Site) -> Protection:
+    return Protection(table.specs[site], table.row_columns if site.column is None else ())
 
 
 def weakenings(before: Mapping[Site, Protection], after: Mapping[Site, Protection]) -> tuple[Weakening, ...]:

@@ -11,7 +11,7 @@ Three promises, at every point between two steps and whoever stops there:
 A plan follows from what was read alone. Stopped anywhere and made anew, it goes on; after it is done, a new one is empty.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -208,11 +208,15 @@ def _table_plan(  # noqa: PLR0917
     )
 
 
-def _unmet(decided: _Decided, unprotected: Iterable[Unprotected]) -> tuple[Unmet, ...]:
+def _unmet(decided: _Decided, unprotected: Collection[Unprotected]) -> tuple[Unmet, ...]:
     return (
         *(Unmet(entry.site.column, entry.code, entry.text) for entry in unprotected),
         *(Unmet(entry.site.column, entry.code, entry.text) for entry in decided.conflicts),
-        *(Unmet(site.column, "held", f"{site} waits for a confirmation and is as it was") for site in decided.held),
+        *(
+            Unmet(site.column, "held", f"{site} waits for a confirmation and is as it was")
+            for site in decided.held
+            if all(entry.site != site for entry in unprotected)  # that is then why it was kept
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from lily.domain.brake import Protection, planned, weakenings
+from lily.domain.brake import Protection, kept, planned, weakenings
 from lily.domain.carriers import bystanders
 from lily.domain.inventory import Site, TableId, TableKind
 from lily.domain.matching import Wanted, wanted
@@ -206,8 +206,8 @@ def test_a_type_that_cannot_be_masked_any_more_keeps_its_mask():
     assert [entry.code for entry in plan.tables[0].unprotected] == ["unsupported_type"]
 
 
-def a_filter(column="one", values=("EU",), **more):
-    return a_rule("f1", "row_filter", parameters={"column": column, "operator": "in", "values": list(values)}, **more)
+def a_filter(column="one", values=("EU",), rule_id="f1", **more):
+    return a_rule(rule_id, "row_filter", parameters={"column": column, "operator": "in", "values": list(values)}, **more)
 
 
 def test_a_row_filter_on_another_column_is_swapped_in_one_statement():
@@ -235,6 +235,27 @@ def test_a_row_filter_that_cannot_be_stated_any_more_leaves_the_old_one_in_force
     assert weakenings(had, planned(wanted(changed, classes, [table], SNOW, NOW), had)) == ()
     run(house, plan_for(house, changed, classes))
     assert house.in_force() == before
+
+
+@pytest.mark.parametrize("lost", ["renamed", "masked"])
+def test_of_several_row_filters_none_goes_because_another_cannot_be_stated_any_more(lost):
+    table = a_table("t", one="text", other="text")
+    house = Warehouse(BRICKS, {table.id: Held(table)})
+    classes = {table.id: {None: frozenset("c")}}
+    rules = [a_filter(), a_filter("other", rule_id="f2")]
+    run(house, plan_for(house, rules, classes))
+    before = house.in_force()
+    had = {site: Protection(*what) for site, what in before.items()}
+    changed = (
+        [*rules, a_rule("m", match={"columns": ["other"]})] if lost == "masked" else [rules[0], a_filter("gone", rule_id="f2")]
+    )
+    made = wanted(changed, classes, [table], BRICKS, NOW)
+
+    plan = diff(made, house.read(set(house.tables)), BRICKS, kept(made, had))
+    assert weakenings(had, planned(made, had)) == ()
+    assert "held" not in {unmet.code for unmet in plan.tables[0].expected.unmet}
+    run(house, plan)
+    assert house.in_force()[Site(table.id)] == before[Site(table.id)]
 
 
 def test_a_view_is_tagged_even_where_it_cannot_be_masked():
