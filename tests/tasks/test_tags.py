@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lily.domain.events import FINAL, State
-from lily.records import due, rules, taggings
-from lily.runtime import breaker, clock, redis_pool
+from lily.records import annotations, due, rules, taggings
+from lily.runtime import breaker, clock, lanes, redis_pool
 from tasks import annotations as reading
-from tasks import reconcile
+from tasks import doors, inbound, reconcile
 from tests.connectors.snowflake_account import NAME, Account, account
 from tests.domain.security import a_rule
 from tests.sandbox.conftest import snowflake, snowflake_process
@@ -123,6 +123,33 @@ def test_a_tag_masks_its_column_while_the_catalog_cannot_be_read(world: Governed
     world.atlan.http.delete("/sandbox/faults")
     breaker._start_anew()
     sweep_later()
+    assert world.emails() == MASKED
+    assert not waiting(world)
+
+
+@pytest.mark.parametrize("before", ["ask_many", "put_many", "save_many"])
+def test_a_worker_that_dies_at_any_step_loses_no_tag(world: Governed, before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what Redis knew is lost as well."""
+    world.atlan.tag(add=("PII",))
+    events = world.atlan.events()
+
+    def dies(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    started: list[lanes.Batch] = []
+    monkeypatch.setattr(doors, "start", started.append)
+    world.deliver(*events)
+    monkeypatch.setattr(annotations if before == "put_many" else taggings, before, dies)
+    with pytest.raises(SystemExit):
+        while started:
+            batch = started.pop(0)
+            inbound.ingest(lanes.form(batch), inline=True) if isinstance(batch.lane, int) else reading.work_on(batch)
+    monkeypatch.undo()
+    redis_pool.client().flushdb()
+    assert world.emails() == CLEAR or before == "save_many"
+
+    sweep_later()
+
     assert world.emails() == MASKED
     assert not waiting(world)
 
