@@ -13,7 +13,8 @@ from lily.domain.rules import Principal
 from lily.domain.steps import CreateMask
 from lily.runtime import breaker
 from tests.connectors.snowflake_account import NAME, Account, account
-from tests.contracts.target_contract import TargetContract, plan
+from tests.contracts.place import plan
+from tests.contracts.target_contract import TargetContract
 from tests.sandbox.conftest import snowflake, snowflake_process
 
 __all__ = ["account", "snowflake", "snowflake_process"]

@@ -6,95 +6,25 @@ says is compared with what the place shows.
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import pytest
 
 from connectors.contracts import Refused, Target
-from lily.domain import masking, matching
+from lily.domain import masking
 from lily.domain.branches import MaskSpec
-from lily.domain.inventory import Site, TableId
-from lily.domain.naming import object_name
-from lily.domain.plan import Plan, diff
-from lily.domain.proofs import Outcome, Verdict, compare
-from lily.domain.rules import MASKS, ActionKind, Principal, Rule
+from lily.domain.inventory import Site
+from lily.domain.proofs import Outcome, compare
+from lily.domain.rules import MASKS, ActionKind, Rule
 from lily.domain.steps import AttachMasks, CreateMask, SetTags, Step
-from lily.domain.targets import Target as Instance
 from lily.runtime.errors import Permanent, Transient
 from lily.runtime.settings import settings
-from tests.domain.security import NOW, a_rule
+from tests.contracts.place import Place, enforce, plan, verdict
+from tests.domain.security import a_rule
 
 HEAVY = ("snowflake.connector", "databricks", "google.cloud", "duckdb", "celery", "flask", "boto3")
-
-
-class Place(Protocol):
-    """One table of at least two rows, with a text column named by `text` and others, in a warehouse that is empty of Lily."""
-
-    instance: str  # the target's name in LILY_TARGETS
-    table: TableId
-    text: str  # as stored
-    exempt: Principal  # somebody who reads the table; so does everybody else
-
-    def shown(self, column: str, to: Principal | None) -> Sequence[Any]:
-        """The values of a column, as somebody with this principal reads them; None: somebody with none."""
-
-    def dump(self) -> Any:
-        """Everything in the warehouse that Lily could have made or changed; equal if nothing has changed.
-
-        Without tag objects that nothing carries: only Lily's own memory knows when they may go.
-        """
-
-    def take_off(self, column: str) -> None:
-        """By hand, as an administrator would: the column carries nothing any more."""
-
-    def change_by_hand(self, name: str, comment: str) -> None:
-        """The mask of Lily's of this name shows everything to everybody now; its comment is left, or written again."""
-
-    def make_foreign(self, name: str) -> None:
-        """Somebody else's object of this name where Lily keeps hers, of the kind that carries a mask."""
-
-    def refuse_next(self) -> None:
-        """The next statement that changes something is refused for good, and not done."""
-
-    def lose_next(self) -> None:
-        """The next statement that changes something is done, and its answer is lost."""
-
-    def go_away(self) -> None:
-        """Nothing is answered any more, until `come_back`."""
-
-    def come_back(self) -> None: ...
-
-    def drop_table(self) -> None: ...
-
-
-def plan(target: Target, place: Place, rules: Sequence[Rule]) -> Plan:
-    """What is to be done for these rules, from what is there now."""
-    instance = Instance(place.instance, settings().installation, "deployment", target.capabilities(place.instance))
-    actual = target.read(place.instance, [place.table])
-    wanted = matching.wanted(rules, {}, [table.table for table in actual.tables.values()], instance, NOW)
-    firsts = [object_name(instance.installation, spec) for table in wanted.tables.values() for spec in table.specs.values()]
-    named = {name for name in actual.objects if any(name.startswith(first) for first in firsts)}
-    named |= {what.name for table in actual.tables.values() for what in table.attached.values()}
-    known = target.closer(place.instance, actual, named, set(actual.objects) | named)
-    return diff(wanted, known, instance)
-
-
-def enforce(target: Target, place: Place, rules: Sequence[Rule]) -> Plan:
-    """Plan and do it, step by step."""
-    made = plan(target, place, rules)
-    for step in made.steps:
-        target.execute(place.instance, step)
-    return made
-
-
-def verdict(target: Target, place: Place, made: Plan) -> Verdict:
-    """What follows from what the target shows, after a plan was carried out."""
-    (table,) = made.tables
-    shown = target.prove(place.instance, table.expected.objects)
-    observed = target.observe(place.instance, [table.expected])[place.table]
-    return compare(table.expected, replace(observed, behaviours=shown))
 
 
 class TargetContract:
