@@ -80,7 +80,9 @@ def _read_all(config: CatalogSettings, waiting: Sequence[Kept]) -> None:
     log.warning("tags.put_off", count=len(failed), reason=reason_of(failed[0][1]))
     with suppress(Transient, Permanent):  # they stay due either way
         _state(config, [Read(kept, kept.tagging.given, None) for kept, _ in failed], clock.now(), more_only=True)
-    taggings.save_many([_put_off(kept, error) for kept, error in failed])
+    later = [_put_off(kept, error) for kept, error in failed]
+    saved = taggings.save_many(later)
+    _soon_again(config, [kept for kept, is_saved in zip(later, saved, strict=True) if is_saved])
 
 
 def _put_off(kept: Kept, error: Exception) -> Kept:

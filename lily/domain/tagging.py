@@ -70,6 +70,8 @@ def tell(tagging: Tagging, hints: Iterable[Hint], now: datetime) -> Tagging:
         for is_there, attachments in ((False, hint.removed), (True, hint.added)):
             for one in attachments:
                 told[one] = _latest(told.get(one), Told(hint.at or LONG_AGO, is_there))
+        for one in hint.stated or ():  # what else its sender saw: less than any event that is about it
+            told[one] = _latest(told.get(one), Told(LONG_AGO, is_there=True))
         if hint.removed:
             inherited -= {one.tag for one in hint.removed}
         lost = hint.lost or lost

@@ -41,7 +41,7 @@ def gone_through(history: Sequence[tuple[Attached, bool]]) -> tuple[list[AssetSt
             continue
         (there.add if added else there.discard)(one)
         states.append(a_state(*there))
-        hints.append(a_hint(at, one, added=added))
+        hints.append(replace(a_hint(at, one, added=added), stated=frozenset(there)))
     return states, hints
 
 
@@ -87,6 +87,7 @@ def test_no_moment_is_less_strict_than_what_was_read_and_what_was_told(history, 
         assert done.tags >= state.tags
         latest = {one: hint for hint in sorted(arrived, key=lambda hint: hint.at) for one in hint.added | hint.removed}
         assert done.tags >= {one.tag for one, hint in latest.items() if hint.added}
+        assert done.tags >= {one.tag for one in hint.stated if one not in latest}
         assert done.tags >= before - {one.tag for hint in arrived for one in hint.removed}
         tagging, before = done.tagging, done.tags
 
