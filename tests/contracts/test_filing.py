@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -92,34 +93,43 @@ class AtFiling:
 NewPlace = Callable[[], AtFiling]
 
 
+@pytest.fixture(scope="session")
+def unused(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A warehouse with people in it that nobody has worked in."""
+    path = str(tmp_path_factory.mktemp("filing") / "unused.sqlite")
+    warehouse.found_warehouse(path)
+    warehouse.enrol(path, "ADMIN", manages=True)
+    warehouse.enrol(path, "LILY", manages=True)
+    warehouse.enrol(path, "ann", "PII")
+    warehouse.enrol(path, "bob")
+    AtFiling(path).does("create table", table=["CRM", "PUBLIC", "people"], columns=PEOPLE, rows=ROWS)
+    return path
+
+
 @pytest.fixture
-def new_place(configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[NewPlace]:
-    """Makes a warehouse with people in it, to which the target's settings lead then."""
+def new_place(
+    configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unused: str
+) -> Iterator[NewPlace]:
+    """Puts an unused warehouse where the target's settings lead; the one before is gone."""
+    path = str(tmp_path / "filing.sqlite")
     monkeypatch.setitem(registry.TARGETS, "filing", "tests.contracts.filing")
+    configured(
+        LILY_HASH_SALT=SALT,
+        LILY_TARGETS=NAME,
+        LILY_TARGET_FILING_URL="http://127.0.0.1:1",
+        LILY_TARGET_FILING_USER="LILY",
+        LILY_TARGET_FILING_PRIVATE_KEY="-----BEGIN PRIVATE KEY-----" + "x" * 100,
+        LILY_TARGET_FILING_WAREHOUSE=path,
+        LILY_TARGET_FILING_HOME=".".join(HOME),
+        LILY_TARGET_FILING_DATABASES="CRM,GOV",
+    )
 
-    def make() -> AtFiling:
-        path = str(tmp_path / f"{len(list(tmp_path.iterdir()))}.sqlite")
-        warehouse.found_warehouse(path)
-        warehouse.enrol(path, "ADMIN", manages=True)
-        warehouse.enrol(path, "LILY", manages=True)
-        warehouse.enrol(path, "ann", "PII")
-        warehouse.enrol(path, "bob")
-        at = AtFiling(path)
-        at.does("create table", table=["CRM", "PUBLIC", "people"], columns=PEOPLE, rows=ROWS)
-        configured(
-            LILY_HASH_SALT=SALT,
-            LILY_TARGETS=NAME,
-            LILY_TARGET_FILING_URL="http://127.0.0.1:1",
-            LILY_TARGET_FILING_USER="LILY",
-            LILY_TARGET_FILING_PRIVATE_KEY="-----BEGIN PRIVATE KEY-----" + "x" * 100,
-            LILY_TARGET_FILING_WAREHOUSE=path,
-            LILY_TARGET_FILING_HOME=".".join(HOME),
-            LILY_TARGET_FILING_DATABASES="CRM,GOV",
-        )
+    def put() -> AtFiling:
+        shutil.copyfile(unused, path)
         breaker._start_anew()
-        return at
+        return AtFiling(path)
 
-    yield make
+    yield put
     breaker._start_anew()
 
 

@@ -13,9 +13,9 @@ from lily.domain.rows import Argument, RowCondition, RowSpec
 from lily.domain.rules import MASKS, Action, ActionKind, Operator, Principal
 from tests.contracts.filing import bodies
 from tests.contracts.filing.types import data_type
-from tests.contracts.test_filing import HOME, SALT, AtFiling, new_place, place
+from tests.contracts.test_filing import HOME, SALT, AtFiling, new_place, place, unused
 
-__all__ = ["new_place", "place"]
+__all__ = ["new_place", "place", "unused"]
 
 TEXTS = ["", "a", "ab", "abcd", "@", "a@", "@b", "a@b@c", "it's", "''); --", 'a"b\\', "é\u0301 😀😀", "x" * 70, None]
 DAYS = [date(2024, 2, 29), date(1999, 12, 31), date(2021, 4, 1), date(1, 1, 1), None]
