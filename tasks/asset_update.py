@@ -5,6 +5,7 @@ An asset is due in the records until what is written on it is what should be see
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -15,18 +16,17 @@ from lily.domain.badges import Act, Decision, Foreign
 from lily.domain.catalog import AssetState, Priority
 from lily.domain.showing import Shown
 from lily.records import assets
-from lily.runtime import clock, lanes, logs, metrics, retry
+from lily.runtime import clock, lanes, logs, metrics
 from lily.runtime.errors import Transient
 from lily.runtime.settings import CatalogSettings, settings
 from tasks import bringing, doors, spreading
-from tasks.base import ATTEMPTS_UNBOUNDED, isolate, kind_of, reason_of
+from tasks.base import isolate, kind_of, reason_of
 from tasks.celery import celery
 
 log = logs.get(__name__)
 
 SOON_S = 10.0  # what has to be touched again sooner waits in Celery, later in the records for the sweep
 EARLY_S = 0.02  # clocks of two machines may differ
-REFUSED_S = 900.0
 
 
 @celery.task(name="update_assets")
@@ -89,14 +89,23 @@ def write_all(config: CatalogSettings, waiting: Sequence[Shown], priority: Prior
 
 
 def spread_all(config: CatalogSettings, waiting: Sequence[Shown]) -> list[Shown]:
-    """Tell the assets made from these; all that have something to do now. What fails is put off, each asset alone."""
-    done, failed = list[Shown](), dict[str, tuple[Shown, Exception]]()
+    """Tell the assets made from these, and show their incidents. What fails is put off, each asset alone."""
+    failed = {assets.member_of(shown): (shown, error) for shown, error in isolate(waiting, partial(_show_incidents, config))}
+    done = list[Shown]()
     for shown in waiting:
+        if assets.member_of(shown) in failed:
+            continue
         try:
             done += spreading.spread(config, shown)
         except Exception as error:
             failed[assets.member_of(shown)] = (shown, error)
     return done + list(put_off_all(failed).values())
+
+
+def _show_incidents(config: CatalogSettings, waiting: Sequence[Shown]) -> None:
+    """Raises Transient and Permanent where the records do not answer; what the catalog refuses is told again with a change."""
+    if found := spreading.incidents_of(config, waiting):
+        registry.catalog(config.kind).write_many(config.name, [], found, priority=Priority.DOWNSTREAM)
 
 
 def put_off_all(failed: Mapping[str, tuple[Shown, Exception]]) -> dict[str, Shown]:
@@ -142,7 +151,7 @@ def _write(config: CatalogSettings, waiting: Sequence[Shown], priority: Priority
     for shown in waiting:
         state = states.get(shown.asset.qualified_name)
         if state is not None and state.is_active:
-            there[assets.member_of(shown)] = (shown, state)
+            there[assets.member_of(shown)] = (replace(shown, asset=state.asset), state)  # another one of that name, it may be
         else:
             gone.append(shown)
     done = _lose(gone)
@@ -169,9 +178,8 @@ def _write(config: CatalogSettings, waiting: Sequence[Shown], priority: Priority
 
 
 def _put_off(shown: Shown, *, error: Exception, now: datetime) -> Shown:
-    decision = retry.decide(error, shown.failures + 1, ATTEMPTS_UNBOUNDED)
-    wait_s = decision.delay_s if isinstance(decision, retry.Again) else REFUSED_S
-    return showing.put_off(shown, now + timedelta(seconds=wait_s), reason_of(error))
+    due_at = now + timedelta(seconds=bringing.next_try_s(error, shown.failures + 1))
+    return showing.put_off(shown, due_at, reason_of(error))
 
 
 def _lose(gone: Sequence[Shown]) -> dict[str, Shown]:

@@ -14,7 +14,7 @@ from lily.domain import badges, showing
 from lily.domain.assets import Asset, TableRef
 from lily.domain.events import Event, State
 from lily.domain.incidents import Effect, Incident
-from lily.domain.showing import Shown
+from lily.domain.showing import Entry, Shown
 from lily.records import assets, events, incidents, showings, unresolved
 from lily.records.assets import Change
 from lily.records.showings import Key, On, Showing
@@ -26,7 +26,9 @@ from tasks.base import ATTEMPTS_UNBOUNDED, isolate, kind_of, reason_of
 
 log = logs.get(__name__)
 
+AT_ONCE_MAX = 100
 LOOK_AGAIN_S = 60.0  # a search index may be behind
+WAIT_MAX_S = 60.0  # between two tries while the catalog is away: when it is back, people should soon see what is
 REFUSED_S = 900.0  # until an incident is tried again with which something is wrong
 
 
@@ -83,6 +85,13 @@ def bring(members: Sequence[str]) -> dict[str, Shown]:
     _put_off(dict(failed))
     events.end_badges(list(owing))
     return changed
+
+
+def look_for_missing(catalog: str) -> None:
+    """Look for all tables of a catalog that were not found: its map has changed. Haste only, each is due at a time of its own."""
+    members = unresolved.all_members(catalog)
+    for start in range(0, len(members), AT_ONCE_MAX):
+        wake(members[start : start + AT_ONCE_MAX])
 
 
 def look_again(catalog: str, gone: Sequence[Shown], now: datetime) -> None:
@@ -146,8 +155,9 @@ def _told(shown: Shown, *, aim: _Aim, on: On, asset: Asset, now: datetime) -> Sh
     incident = aim.incident if aim.incident is not None and aim.incident.is_open and on in aim.on else None
     version = aim.incident.version if aim.incident is not None else 1 << 62
     said = badges.of_incident(incident) if incident is not None else None
+    status = aim.incident.status if aim.incident is not None else ""
     there = shown if shown.asset == asset else replace(shown, asset=asset)
-    return showing.tell(there, f"{source}#{name}", version, said, now)
+    return showing.tell(there, f"{source}#{name}", Entry(version, said, status), now)
 
 
 def _after(known: Showing, aim: _Aim, now: datetime) -> Showing:
@@ -158,9 +168,17 @@ def _after(known: Showing, aim: _Aim, now: datetime) -> Showing:
 
 
 def _again(known: Showing, error: Exception, now: datetime) -> Showing:
-    decision = retry.decide(error, known.failures + 1, ATTEMPTS_UNBOUNDED)
-    wait_s = decision.delay_s if isinstance(decision, retry.Again) else REFUSED_S
-    return replace(known, due_at=now + timedelta(seconds=wait_s), failures=known.failures + 1, reason=reason_of(error))
+    due_at = now + timedelta(seconds=next_try_s(error, known.failures + 1))
+    return replace(known, due_at=due_at, failures=known.failures + 1, reason=reason_of(error))
+
+
+def next_try_s(error: Exception, attempt: int) -> float:
+    """How long something waits for its next try: for ever again, and not long after the catalog is back."""
+    decision = retry.decide(error, attempt, ATTEMPTS_UNBOUNDED)
+    if not isinstance(decision, retry.Again):
+        return REFUSED_S
+    asked_s = error.retry_after_s or 0.0 if isinstance(error, Transient) else 0.0
+    return max(asked_s, min(decision.delay_s, WAIT_MAX_S))
 
 
 def _put_off(failed: Mapping[Key, Exception]) -> None:

@@ -1,12 +1,18 @@
-"""Assets that are made from one in trouble are told of it. What has time: lineage costs a call for each asset."""
+"""What has time after an asset's badge: the assets made from it are told, and its incidents become assets of their own.
 
+Lineage costs a call for each asset, of which a catalog allows few.
+"""
+
+from collections.abc import Sequence
 from functools import partial
 
 from connectors import registry
 from lily.domain import showing
 from lily.domain.assets import Asset
+from lily.domain.catalog import IncidentAsset
+from lily.domain.incidents import Incident
 from lily.domain.showing import Shown
-from lily.records import assets
+from lily.records import assets, incidents, showings
 from lily.runtime import clock
 from lily.runtime.settings import CatalogSettings
 
@@ -17,7 +23,10 @@ def spread(config: CatalogSettings, shown: Shown) -> list[Shown]:
     All that have something to do now. Raises Transient and Permanent; safe to repeat.
     """
     now = clock.now()
-    upstream, number = showing.upstream_of(shown, now), shown.own
+    number = shown.seen
+    if shown.spread >= shown.own:  # only what no badge shows has changed
+        return _ended(shown, number, shown.spread_to)
+    upstream = showing.upstream_of(shown, now)
     wanted = _downstream(config, shown) if upstream is not None else {}
     told = {asset.qualified_name: asset for asset in shown.spread_to}
     both = told | wanted
@@ -32,8 +41,44 @@ def spread(config: CatalogSettings, shown: Shown) -> list[Shown]:
         for name, asset in both.items()
     ]
     warned = list(assets.change_many(changes).values())
-    done = assets.change_many([(shown, partial(showing.told_on, number=number, to=tuple(wanted.values()), at=now))])
-    return [one for one in (*warned, *done.values()) if one.due_at is not None and one.due_at <= now]
+    return [one for one in warned if one.due_at is not None and one.due_at <= now] + _ended(shown, number, tuple(wanted.values()))
+
+
+def incidents_of(config: CatalogSettings, waiting: Sequence[Shown]) -> list[IncidentAsset]:
+    """The incidents of which these assets have not told yet, with all assets that show them. Raises Transient and Permanent."""
+    told = {key.partition("#") for shown in waiting for key, one in shown.incidents.items() if one.number > shown.spread}
+    keys = sorted({(source, name) for source, _, name in told})
+    if not keys:
+        return []
+    found, on = incidents.load_many(keys), showings.get_many(keys)
+    names = {assets.member(*place) for key in keys for place in on[key].on if place[0] == config.name}
+    known = assets.load(names) | {assets.member_of(shown): shown for shown in waiting}
+    made = []
+    for key, incident in found.items():
+        there = [known.get(assets.member(*place)) for place in sorted(on[key].on)]
+        made.append(_incident_asset(incident, [shown.asset for shown in there if shown is not None]))
+    return made
+
+
+def _incident_asset(incident: Incident, tables: Sequence[Asset]) -> IncidentAsset:
+    reading = incident.reading
+    return IncidentAsset(
+        id=incident.id,
+        status=incident.status,
+        title=incident.title or "",
+        url=incident.url or "",
+        type=incident.type,
+        sub_types=reading.sub_types if reading else (),
+        severity=incident.severity,
+        priority=reading.priority if reading else None,
+        warehouse=next((table.warehouse for table in incident.affected if table.warehouse), ""),
+        tables=tuple(tables),
+    )
+
+
+def _ended(shown: Shown, number: int, to: tuple[Asset, ...]) -> list[Shown]:
+    done = assets.change_many([(shown, partial(showing.told_on, number=number, to=to, at=clock.now()))])
+    return [one for one in done.values() if one.due_at is not None]
 
 
 def _downstream(config: CatalogSettings, shown: Shown) -> dict[str, Asset]:

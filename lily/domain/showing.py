@@ -15,6 +15,7 @@ from lily.domain.catalog import Announcement, AssetWrite, Quality
 
 BETWEEN_WRITES_S = 0.7  # to one asset: a thousand alerts within a second are two or three writes
 CLOSED_MAX = 50  # closed incidents that are remembered, so that none is shown again by somebody who is late
+GONE = "not in the catalog"
 OURS_MAX = 8  # texts that may be there, since it is not known whether they were written
 
 
@@ -24,17 +25,22 @@ class Entry:
 
     version: int
     incident: OpenIncident | None
+    status: str = ""
+    number: int = 0  # of the change that this is
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Numbers: `asked` of the last change, `own` of the last one of its own incidents; `written`, `spread` of what was done."""
+    """Numbers: `asked` of the last change, `seen` and `own` of the last one of its own incidents, `own` if its badge shows it;
+    `written` of the last change that is to be seen on the asset, `spread` of the last that others were told.
+    """
 
     catalog: str
     asset: Asset
     incidents: Mapping[str, Entry] = field(default_factory=dict)  # by `<source>#<incident>`
     upstream: Mapping[str, Upstream] = field(default_factory=dict)  # by qualified name; only those with open incidents
     asked: int = 0
+    seen: int = 0
     own: int = 0
     written: int = 0
     spread: int = 0
@@ -67,25 +73,27 @@ class Shown:
 
     @property
     def owes_spread(self) -> bool:
-        return self.spread < self.own
+        return self.spread < self.seen
 
     def quality(self, at: datetime) -> Quality:
         return badges.quality(self.open_incidents, self.upstream.values(), at)
 
 
-def tell(shown: Shown, key: str, version: int, incident: OpenIncident | None, at: datetime) -> Shown:
-    """With an incident as it stands in its `version`; an earlier version than the one known changes nothing."""
-    known = shown.incidents.get(key)
-    if known is not None and known.version > version:
+def tell(shown: Shown, key: str, told: Entry, at: datetime) -> Shown:
+    """With an incident as it is told now; an earlier version than the one known changes nothing."""
+    known = shown.incidents.get(key) or Entry(0, None)
+    if known.version > told.version or (known.version == 0 and told.incident is None):
         return shown
-    if known is None and incident is None:
-        return shown
+    is_seen = known.incident != told.incident
+    is_new = is_seen or known.status != told.status
+    number = shown.asked + 1 if is_new else known.number
     others = {name: entry for name, entry in shown.incidents.items() if name != key}
-    entries = _forgetful({**others, key: Entry(version, incident)})
-    if known is not None and known.incident == incident:
-        return shown if known.version == version else replace(shown, incidents=entries)
-    asked = shown.asked + 1
-    return _due(replace(shown, incidents=entries, asked=asked, own=asked), at, was_urgent=shown.is_urgent)
+    entries = _forgetful({**others, key: replace(told, number=number)})
+    if not is_new:
+        return shown if known.version == told.version else replace(shown, incidents=entries)
+    own = number if is_seen else shown.own
+    after = replace(shown, incidents=entries, asked=number, seen=number, own=own)
+    return _due(after, at, was_urgent=shown.is_urgent)
 
 
 def warn(shown: Shown, name: str, upstream: Upstream | None, at: datetime) -> Shown:
@@ -151,10 +159,10 @@ def put_off(shown: Shown, until: datetime, reason: str) -> Shown:
 
 
 def lost(shown: Shown, at: datetime) -> Shown:
-    """It is no longer there to be written to. What is known of it stays, should it come back."""
-    return replace(
-        shown, written=shown.asked, spread=shown.own, ours=(), aside=None, written_at=at, due_at=None, reason="not in the catalog"
-    )
+    """It is no longer there to be written to. Should it come back, its incidents are told anew."""
+    blank = Shown(shown.catalog, shown.asset, upstream=shown.upstream, spread_to=shown.spread_to, version=shown.version)
+    number = shown.asked
+    return replace(blank, asked=number, seen=shown.seen, own=shown.own, written=number, spread=number, written_at=at, reason=GONE)
 
 
 def upstream_of(shown: Shown, at: datetime) -> Upstream | None:

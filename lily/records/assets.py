@@ -107,11 +107,11 @@ def _item(shown: Shown) -> Item:
     form = {
         "catalog": shown.catalog,
         "asset": _asset_form(shown.asset),
-        "incidents": [[key, entry.version, _incident_form(entry.incident)] for key, entry in shown.incidents.items()],
+        "incidents": [_entry_form(key, entry) for key, entry in shown.incidents.items()],
         "upstream": [
             [key, one.name, one.open_incidents, one.worst_severity, one.url] for key, one in sorted(shown.upstream.items())
         ],
-        "numbers": [shown.asked, shown.own, shown.written, shown.spread],
+        "numbers": [shown.asked, shown.seen, shown.own, shown.written, shown.spread],
         "spread_to": [_asset_form(asset) for asset in shown.spread_to],
         "ours": [_announcement_form(one) for one in shown.ours],
         "aside": _announcement_form(shown.aside) if shown.aside else None,
@@ -135,13 +135,14 @@ def _item(shown: Shown) -> Item:
 def _read(item: Item) -> Shown:
     values = plain(item)
     form = inflated(values["d"])
-    asked, own, written, spread = form["numbers"]
+    asked, seen, own, written, spread = form["numbers"]
     return Shown(
         catalog=form["catalog"],
         asset=Asset(*form["asset"]),
         incidents=_entries(form.get("incidents", ())),
         upstream={key: Upstream(*fields) for key, *fields in form.get("upstream", ())},
         asked=asked,
+        seen=seen,
         own=own,
         written=written,
         spread=spread,
@@ -158,11 +159,16 @@ def _read(item: Item) -> Shown:
 
 
 def _entries(forms: Iterable[Sequence[Any]]) -> Mapping[str, Entry]:
-    return {key: Entry(version, OpenIncident(*fields) if fields else None) for key, version, fields in forms}
+    return {
+        key: Entry(version, OpenIncident(*fields) if fields else None, status, number)
+        for key, version, fields, status, number in forms
+    }
 
 
-def _incident_form(incident: OpenIncident | None) -> list[Any] | None:
-    return [incident.id, incident.title, incident.severity, incident.url] if incident else None
+def _entry_form(key: str, entry: Entry) -> list[Any]:
+    one = entry.incident
+    fields = [one.id, one.title, one.severity, one.url] if one else None
+    return [key, entry.version, fields, entry.status, entry.number]
 
 
 def _asset_form(asset: Asset) -> list[str]:

@@ -9,14 +9,17 @@ import httpx
 import pytest
 
 from lily.domain.catalog import Announcement
-from lily.records import assets
-from lily.runtime import breaker, clock, lanes
-from tasks import asset_update, doors
+from lily.records import assets, due
+from lily.runtime import breaker, clock
+from tasks import asset_update
 from tests.tasks.catalog import SNOW, Tenant
 from tests.tasks.conftest import Lily, an_alert
 from tests.waiting import eventually
 
 TABLE, VIEW, REPORT = f"{SNOW}/ZEUS/ARES/ARTEMIS", f"{SNOW}/ZEUS/ARES/ATHENA", f"{SNOW}/ZEUS/ARES/HERMES"
+APOLLO = f"{SNOW}/ZEUS/ARES/APOLLO"
+MC = "default/monte-carlo/1700000000"
+OURS = ("event", "badge", "showing", "asset", "downstream")
 ONE, TWO = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 
 
@@ -31,12 +34,21 @@ class World:
     def fixed(self, incident: str = ONE, table: str = "artemis") -> None:
         self.alert(incident, table, alert_feedback="fixed")
 
-    def later(self) -> None:
-        """What Lily does by itself once it is time."""
-        for catalog in ("atlan",):
-            for lane in (lanes.of_badges(catalog), lanes.of_downstream(catalog)):
-                doors.wake(lane, [])
-        self.lily.sweep()
+    def settle(self) -> None:
+        """Wait until nothing is owed to any of the tables, sweeping as beat does."""
+
+        def is_so() -> bool:
+            if not any(map(self.owing, (TABLE, VIEW, REPORT))):
+                return True
+            self.lily.sweep()
+            return False
+
+        eventually(is_so, within_s=10)
+
+    def add(self, *names: str) -> None:
+        """A crawler of Atlan's finds tables of ZEUS.ARES."""
+        tables = [{"database": "ZEUS", "schema": "ARES", "name": name, "columns": ["ID"]} for name in names]
+        self.atlan.post("tables", {"connection": {"name": "snow", "qualifiedName": SNOW}, "tables": tables})
 
     def badge(self, name: str = TABLE) -> Announcement | None:
         """As people see it."""
@@ -82,6 +94,18 @@ class World:
         shown = assets.get("atlan", name)
         return shown is not None and shown.due_at is not None
 
+    def owes_nothing(self) -> None:
+        """Wait until nothing at all is due, sweeping as beat does."""
+
+        def is_so() -> bool:
+            until = clock.now() + timedelta(hours=1)
+            if not any(due.page(kind, shard, until) for kind in OURS for shard in range(due.SHARDS)):
+                return True
+            self.lily.sweep()
+            return False
+
+        eventually(is_so, within_s=10)
+
     def sweep_after(self, seconds: float) -> None:
         with clock.freeze(clock.now() + timedelta(seconds=seconds)):
             self.lily.sweep()
@@ -92,9 +116,8 @@ def world(lily: Lily, atlan_process: httpx.Client, configured: Callable[..., Non
     assert atlan_process.post("/sandbox/reset").is_success
     breaker._start_anew()
     tenant = Tenant(atlan_process)
-    names = ("ARTEMIS", "ATHENA", "HERMES")
-    tables = [{"database": "ZEUS", "schema": "ARES", "name": name, "columns": ["ID"]} for name in names]
-    tenant.post("tables", {"connection": {"name": "snow", "qualifiedName": SNOW}, "tables": tables})
+    world = World(lily, tenant)
+    world.add("ARTEMIS", "ATHENA", "HERMES")
     configured(
         LILY_CATALOGS="atlan",
         LILY_CATALOG_ATLAN_URL=str(atlan_process.base_url).rstrip("/"),
@@ -105,7 +128,7 @@ def world(lily: Lily, atlan_process: httpx.Client, configured: Callable[..., Non
         LILY_CONNECTION_SNOW_KIND="snowflake",
         LILY_SWEEP_AFTER_S="1",
     )
-    yield World(lily, tenant)
+    yield world
     atlan_process.delete("/sandbox/faults")
 
 
