@@ -1,8 +1,9 @@
 """`make demo`: a guided tour of the running system. It sends alerts, shows what becomes of them, and checks all of it.
 
 Alerts are made up in Monte Carlo's stand-in, which sends its signed webhooks to Lily; what became of them is asked of Lily's API
-and read from a queue behind the event bus. Then one rule masks customers in the stand-ins of two warehouses, and goes again. Each
-run has alerts and a rule of its own, so it can be repeated at will.
+and read from a queue behind the event bus. Then one rule masks customers in the stand-ins of two warehouses, and goes again; an
+alert shows on assets in Atlan's stand-in, and a tag there hides a column. Each run has alerts and rules of its own, so it can be
+repeated at will.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from sandbox import demo_catalog as catalog
 from sandbox import demo_report as report
 from sandbox import demo_security as security
 from sandbox.console import Console
@@ -45,10 +47,13 @@ def main(arguments: list[str]) -> int:
         messages = tour.system.messages([one.message_id for one in tour.told], patience_s)
         console.step(f"the subscriber's queue had {sum(map(len, messages.values()))} messages about them")
         secured = security.take(tour.system, console, patience_s)
+        shown = catalog.take(tour.system, console, patience_s)
         show(tour, messages, ink)
         if secured:
             show_rule(secured, ink)
-        is_good = judge(tour, messages, secured.checks if secured else [], ink)
+        if shown:
+            show_catalog(shown, ink)
+        is_good = judge(tour, messages, [*(secured.checks if secured else []), *(shown.checks if shown else [])], ink)
         tell_where(tour)
     except Unmet as error:
         console.error(str(error))
@@ -81,6 +86,23 @@ def show_rule(seen: security.Seen, ink: Ink) -> None:
         _say("", *report.grid(("object, tried on made-up values", "reader", "is shown"), proven, ink))
 
 
+def show_catalog(seen: catalog.Seen, ink: Ink) -> None:
+    """What the catalog showed of an alert, what a tag there hid, and how long each took."""
+    _say(*report.heading("What people see in Atlan while the incident is open", ink))
+    heads = ("where", "kind", "title", "message")
+    told = [
+        [place, one["announcementType"], one["announcementTitle"], str(one.get("announcementMessage") or "")[:60]]
+        for place, one in seen.announcements.items()
+    ]
+    _say(*report.grid(heads, told, ink))
+    if seen.shown:
+        _say(*report.heading("Addresses before and after the tag was set in Atlan", ink))
+        rows = [list(some) for some in zip(*seen.shown.values(), strict=True)]
+        _say(*report.grid(list(seen.shown), rows[: security.ROWS_SHOWN], ink))
+    _say(*report.heading("How long it took", ink))
+    _say(*report.grid(("what", "ms"), [[what, f"{ms:.0f}"] for what, ms in seen.took_ms.items()], ink))
+
+
 def judge(tour: Tour, messages: Messages, more: Iterable[Check], ink: Ink) -> bool:
     """A line for everything that should be so; whether it is."""
     checks = [*tour.checks, *of_events(tour.told), *of_messages(tour.told, messages), of_incidents(tour), *more]
@@ -97,6 +119,7 @@ def tell_where(tour: Tour) -> None:
         ("Monte Carlo stand-in", f"{system.monte_carlo}  (its alerts, and what it can be made to do)"),
         ("Snowflake stand-in", f"{system.snowflake_url}  (its tables, who ran what)"),
         ("Databricks stand-in", f"{system.databricks_url}  (the same)"),
+        *([("Atlan stand-in", f"{system.atlan}  (its assets with their banners, tags and lineage)")] if system.atlan else []),
         ("Flower", system.flower),
         ("Logs", system.logs),
     ]

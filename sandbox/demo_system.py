@@ -61,6 +61,7 @@ class System:
         self.monte_carlo: str = state["monte_carlo_url"]
         self.snowflake_url: str = state["snowflake_url"]
         self.databricks_url: str = state["databricks_url"]
+        self.atlan: str | None = state["atlan_url"]
         self.targets: list[str] = state["targets"]
         self.flower: str = state["flower_url"]
         self.logs: str = state["logs"]
@@ -110,6 +111,11 @@ class System:
         if answer.status != 200:
             raise Unmet(f"{self.databricks_url}/sandbox/dump was answered with {_seen(answer)}")
         return answer.body
+
+    def atlan_door(self, door: str, body: object = None) -> Answer:
+        """The door `/sandbox/<door>` of Atlan's stand-in: what is there, or with a body what is to be done."""
+        raw = None if body is None else json.dumps(body).encode()
+        return ask(f"{self.atlan}/sandbox/{door}", "GET" if body is None else "POST", raw)
 
     def messages(self, ids: Collection[str], within_s: float) -> dict[str, list[Message]]:
         """What came for these ids of CloudEvents and all other occurrences of their events, by id.
