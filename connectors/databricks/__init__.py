@@ -6,7 +6,7 @@ Importing this loads nothing of the vendor's.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from connectors.contracts import Done, Readiness
-from connectors.databricks import client, proof, state
+from connectors.databricks import client, proof, state, uses
 from connectors.databricks.bodies import REVISION
 from connectors.databricks.dialect import ALTERED, TAGGED
 from connectors.databricks.dialect import render as render_step
@@ -14,11 +14,12 @@ from lily.domain.actual import Actual
 from lily.domain.inventory import Table, TableId, TableKind
 from lily.domain.proofs import Behaviour, Expected, ExpectedObject, Observed, Seen
 from lily.domain.rules import Principal
-from lily.domain.steps import Step, TagEntry
+from lily.domain.steps import AttachMasks, DetachMasks, DropMask, DropRowPolicy, SetTags, Step, TagEntry, UnsetTags, apart
 from lily.domain.targets import Capabilities, Cause, Holders, SideEffect
 from lily.runtime.settings import settings
 
 ALTER_S = 0.5  # what one ALTER takes on a warm warehouse; those of one script run one after the other
+COLUMNS_MAX = 100  # in one script
 TAGS_MAX = 50  # on one object
 EITHER = (Cause.MASK, Cause.ROW_POLICY)
 EFFECTS = (
@@ -56,11 +57,11 @@ def capabilities(instance: str) -> Capabilities:
         revision=REVISION,
         principal="group",
         ignores_case=True,
-        columns_per_statement=max(1, int(config.statement_timeout_s / ALTER_S)) if config.several_columns else 1,
+        columns_per_statement=COLUMNS_MAX if config.several_columns else 1,
         tags_per_statement=TAGS_MAX,
         comment_with_body=True,
         filters_read_masked_columns=False,
-        tells_uses=False,  # not where its lists show no masks; then Lily's memory does
+        tells_uses=False,
         maskable=frozenset(ALTERED),
         filterable=frozenset(ALTERED),
         taggable=frozenset(TAGGED),
@@ -94,7 +95,14 @@ def closer(instance: str, actual: Actual, names: Collection[str], used: Collecti
 
 def execute(instance: str, step: Step) -> Done:
     statement = render(instance, step)
-    return Done(statement, client.run(instance, statement).query_id)
+    if isinstance(step, DropMask | DropRowPolicy):
+        uses.refuse_if_used(instance, step.name)
+    return Done(statement, client.run(instance, statement, longer_s=ALTER_S * _size(step)).query_id)
+
+
+def _size(step: Step) -> int:
+    """How many statements it takes inside its one request."""
+    return len(apart(step)) if isinstance(step, AttachMasks | DetachMasks | SetTags | UnsetTags) else 1
 
 
 def prove(instance: str, objects: Collection[ExpectedObject]) -> Mapping[Behaviour, Seen]:
@@ -112,3 +120,4 @@ def tags(instance: str, tables: Collection[TableId]) -> Mapping[TableId, frozens
 def close(instance: str) -> None:
     client.close(instance)
     proof.forget(instance)
+    uses.forget(instance)

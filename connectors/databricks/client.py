@@ -31,6 +31,7 @@ WAITS = 5  # deadlines of a call, for one's turn
 WAIT_S = (5, 50)  # what the service accepts as its own time to wait for a result
 POLL_S = (0.05, 1.0)  # between two questions for a statement's state, the first and the longest
 PAGES_MAX = 10_000
+SCRIPT_SHARE = 0.8  # of a lane's lease, at most: what a script has done by then stays done, and the next plan goes on
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ _instances: dict[tuple[int, str], _Instance] = {}
 _lock = threading.Lock()
 
 
-def run(instance: str, statement: str, binds: Mapping[str, str] | None = None, group: str = "") -> Answer:
-    """One statement, within the target's deadline. `binds` are texts for its `:name`s.
+def run(instance: str, statement: str, binds: Mapping[str, str] | None = None, group: str = "", longer_s: float = 0.0) -> Answer:
+    """One statement, within the target's deadline and `longer_s` more. `binds` are texts for its `:name`s.
 
     `group` is the id of a group that is assumed as a role for it; empty: Lily's own principal.
     Raises Transient for whatever may be otherwise later, or may have happened and left no answer; Refused for the rest.
@@ -80,7 +81,8 @@ def run(instance: str, statement: str, binds: Mapping[str, str] | None = None, g
         body["parameters"] = [{"name": name, "value": value, "type": "STRING"} for name, value in binds.items()]
 
     def ask() -> Answer:
-        ends_at = time.monotonic() + config.statement_timeout_s
+        most_s = max(config.statement_timeout_s, SCRIPT_SHARE * settings().lanes.lease_s)
+        ends_at = time.monotonic() + min(config.statement_timeout_s + longer_s, most_s)
         told = _finished(config, _call(config, group, "POST", STATEMENTS, body=body), group, ends_at)
         return _answer(config, told, group)
 

@@ -9,21 +9,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from connectors.contracts import Refused
 from connectors.databricks import bodies, catalog, client, groups
 from connectors.databricks.catalog import Carried, Described, Function, Tags
 from connectors.databricks.dialect import ALTERED, Home
 from lily.domain.actual import Actual, ActualObject, ActualTable, Attached, ObjectKind
-from lily.domain.inventory import Site, Table, TableId
+from lily.domain.inventory import Table, TableId
 from lily.domain.naming import Comment, Owner, is_own_tag, owner
 from lily.domain.naming import read as read_comment
 from lily.domain.rules import Principal
 from lily.domain.steps import TagEntry
 from lily.domain.targets import Holders
-from lily.runtime.errors import Transient
 from lily.runtime.settings import settings
 
-EVERYWHERE = "SELECT * FROM system.information_schema.{view}"
 CHECKED = "it has the CHECK constraint {names}, and a table has either masks and filters or such constraints"
 
 
@@ -57,13 +54,11 @@ def read(instance: str, tables: Collection[TableId]) -> Actual:
 
 
 def closer(instance: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
-    """See contracts.Target. What a table that was read carries is told by the table itself, so nothing hangs on one source."""
+    """See contracts.Target. Where functions are attached is not told: that would take the list of all tables of the metastore."""
     wanted = [actual.objects[name] for name in sorted(set(names) | set(used)) if name in actual.objects]
-    asked = {one.name for one in wanted if one.name in used}
-    asks: list[Any] = [partial(body, instance, home_of(instance), one.name) for one in wanted]
-    asks.append(partial(_uses, instance, asked, actual) if asked else dict)
-    *answers, uses = client.each(instance, asks, lambda ask: ask())
-    known = {one.name: replace(one, body=answer, uses=uses.get(one.name)) for one, answer in zip(wanted, answers, strict=True)}
+    home = home_of(instance)
+    answers = client.each(instance, wanted, lambda one: body(instance, home, one.name))
+    known = {one.name: replace(one, body=answer) for one, answer in zip(wanted, answers, strict=True)}
     return replace(actual, objects={**actual.objects, **known})
 
 
@@ -157,46 +152,3 @@ def _own_tags(tagged: Tags) -> frozenset[TagEntry]:
         for key, value in found.items()
         if is_own_tag(installation, key)
     )
-
-
-def _uses(instance: str, names: Collection[str], actual: Actual) -> dict[str, frozenset[Site] | None]:
-    """Where these functions are attached, by the lists of tables; in catalogs that are not governed only if nowhere else.
-
-    Whether lists show masks is not promised. Ones that show none at all are believed only if the metastore's own view says so
-    too; and none is believed that does not show what a table itself has told. What Lily may not see is not known to it.
-    """
-    found, has_any = _listed(instance, names, catalog.governed(instance))
-    if rest := {name for name, sites in found.items() if not sites}:
-        more, has_more = _listed(instance, rest, catalog.others(instance))
-        found, has_any = {**found, **more}, has_any or has_more
-    if not has_any and not _is_nowhere(instance, names, home_of(instance)):
-        return dict.fromkeys(names)
-    uses: dict[str, frozenset[Site] | None] = {name: frozenset(sites) for name, sites in found.items()}
-    for table in actual.tables.values():
-        for site, what in table.attached.items():
-            if what.owner is Owner.OURS and what.name in found and site not in found[what.name]:
-                uses[what.name] = None
-    return uses
-
-
-def _listed(instance: str, names: Collection[str], databases: Sequence[str]) -> tuple[dict[str, set[Site]], bool]:
-    """Where functions are attached in some catalogs, and whether any function is attached there at all."""
-    home, has_any = home_of(instance), False
-    found: dict[str, set[Site]] = {name: set() for name in names}
-    for page in catalog.listed(instance, databases):
-        for described in page:
-            for one in described.carried:
-                has_any = True
-                if (name := plain_name(one, home)) in found:
-                    found[name].add(Site(described.table.id, one.column))
-    return found, has_any
-
-
-def _is_nowhere(instance: str, names: Collection[str], home: Home) -> bool:
-    """Whether the metastore's views know of no use; they may be slow, and closed to Lily: then nothing is known."""
-    whole = {f"{home.database}.{home.schema}.{name}" for name in names}
-    try:
-        told = [client.run(instance, EVERYWHERE.format(view=view)).rows for view in ("column_masks", "row_filters")]
-    except (Refused, Transient):
-        return False
-    return not any(str(cell).replace("`", "").lower() in whole for rows in told for row in rows for cell in row)

@@ -16,6 +16,7 @@ from lily.domain.rules import Rule
 from lily.domain.targets import Target
 from lily.runtime import breaker
 from lily.runtime.settings import settings
+from tests.contracts.place import with_uses
 from tests.domain.security import NOW
 from tests.sandbox.conftest import Databricks
 
@@ -45,7 +46,7 @@ class Workspace:
         firsts = [object_name(self.target.installation, spec) for t in wanted.tables.values() for spec in t.specs.values()]
         names = {name for name in actual.objects if any(name.startswith(first) for first in firsts)}
         names |= {what.name for table in actual.tables.values() for what in table.attached.values()}
-        return diff(wanted, connector.closer(NAME, actual, (), names | set(actual.objects)), self.target)
+        return diff(wanted, with_uses(connector.closer(NAME, actual, (), names | set(actual.objects))), self.target)
 
     def enforce(self, rules: list[Rule], *tables: TableId, classified: Classified | None = None) -> Plan:
         """Plan and do it, one step after the other."""

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from connectors.contracts import Target
 from lily.domain import matching
+from lily.domain.actual import Actual
 from lily.domain.inventory import TableId
 from lily.domain.naming import object_name
 from lily.domain.plan import Plan, diff
@@ -65,7 +66,19 @@ def plan(target: Target, place: Place, rules: Sequence[Rule]) -> Plan:
     named = {name for name in actual.objects if any(name.startswith(first) for first in firsts)}
     named |= {what.name for table in actual.tables.values() for what in table.attached.values()}
     known = target.closer(place.instance, actual, named, set(actual.objects) | named)
-    return diff(wanted, known, instance)
+    return diff(wanted, known if instance.can.tells_uses else with_uses(known), instance)
+
+
+def with_uses(actual: Actual) -> Actual:
+    """Where objects are attached, by the tables that were read: a target that cannot tell leaves that to Lily's memory."""
+    places = [(site, what.name) for table in actual.tables.values() for site, what in table.attached.items()]
+    return replace(
+        actual,
+        objects={
+            name: replace(one, uses=frozenset(site for site, carried in places if carried == name))
+            for name, one in actual.objects.items()
+        },
+    )
 
 
 def enforce(target: Target, place: Place, rules: Sequence[Rule]) -> Plan:
