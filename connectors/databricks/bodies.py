@@ -12,6 +12,7 @@ NULL-safe: a group that there is not has no members, and what is not known (NULL
 import hashlib
 import re
 from collections.abc import Iterator
+from datetime import date, datetime
 
 from connectors.databricks.quoting import literal
 from lily.domain.branches import Condition, MaskSpec, Reader
@@ -54,11 +55,13 @@ def marked(expression: str, body: str) -> str:
 
 def body_of(text: str) -> str | None:
     """The name of the body that `text`, read back from the service, proves; None if it has none or was edited."""
-    marks = MARK.findall(text)
-    if len(marks) != 1:
-        return None
-    body, told = marks[0]
-    return body if _digest(body, text) == told else None
+    mark = MARK.search(text)  # the first: a value that a rule names may look like one too
+    return mark[1] if mark and _digest(mark[1], text) == mark[2] else None
+
+
+def is_written(text: str, written: str) -> bool:
+    """Whether `text`, read back, is what Lily wrote, token by token. A mark alone can be made by whoever knows how."""
+    return list(_tokens(text)) == list(_tokens(written))
 
 
 def evaluated(text: str, reader: Reader) -> str:
@@ -97,10 +100,12 @@ def _digest(body: str, text: str) -> str:
 
 
 def _tokens(text: str) -> Iterator[str]:
+    is_marked = False
     for token in TOKEN.findall(text):
-        if token.isspace() or MARK.fullmatch(token):
-            continue
-        yield token if token[0] in "'`" else token.upper()
+        if not is_marked and MARK.fullmatch(token):
+            is_marked = True
+        elif not token.isspace():
+            yield token if token[0] in "'`" else token.upper()
 
 
 def _all(conditions: tuple[Condition, ...]) -> str:
@@ -160,4 +165,8 @@ def value_text(value: Literal, of: Argument) -> str:
         return "TRUE" if value else "FALSE"
     if isinstance(value, int | float):
         return repr(value)
-    return f"CAST({literal(value)} AS {of.signature})" if of.family in {Family.DATE, Family.TIMESTAMP} else literal(value)
+    if of.family is Family.DATE:
+        return f"CAST({literal(date.fromisoformat(value).isoformat())} AS {of.signature})"
+    if of.family is Family.TIMESTAMP:
+        return f"CAST({literal(datetime.fromisoformat(value).isoformat())} AS {of.signature})"
+    return literal(value)

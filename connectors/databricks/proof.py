@@ -23,7 +23,7 @@ from connectors.databricks.quoting import literal
 from connectors.databricks.trials import Trial
 from lily.domain.branches import MaskSpec, Reader
 from lily.domain.inventory import TableId
-from lily.domain.naming import prefix
+from lily.domain.naming import body_hash, prefix
 from lily.domain.proofs import Behaviour, Expected, ExpectedObject, Observed, Seen
 from lily.domain.rules import Principal
 from lily.runtime import clock
@@ -73,9 +73,10 @@ def prove(instance: str, objects: Collection[ExpectedObject]) -> Mapping[Behavio
 def observe(instance: str, expected: Collection[Expected]) -> Mapping[TableId, Observed]:
     """See contracts.Target: the attachments from each real table, the bodies from the functions."""
     home, at = state.home_of(instance), clock.now()
-    names = sorted({thing.name for one in expected for thing in one.objects})
+    things = {thing.name: thing for one in expected for thing in one.objects}
+    names = sorted(things)
     asks: list[Any] = [partial(catalog.table, instance, one.table) for one in expected]
-    asks += [partial(state.body, instance, home, name) for name in names]
+    asks += [partial(state.body, instance, home, name, _written(things[name], home)) for name in names]
     answers = client.each(instance, asks, lambda ask: ask())
     found = dict(zip(names, answers[len(expected) :], strict=True))
     seen: dict[TableId, Observed] = {}
@@ -84,6 +85,15 @@ def observe(instance: str, expected: Collection[Expected]) -> Mapping[TableId, O
         own = {thing.name: found[thing.name] for thing in one.objects}
         seen[one.table] = replace(carried, at=at, bodies=own)
     return seen
+
+
+def _written(thing: ExpectedObject, home: Home) -> str | None:
+    """The text of a body, unless an earlier revision of the dialect wrote it."""
+    if thing.body != body_hash(thing.spec, bodies.REVISION):
+        return None
+    if isinstance(thing.spec, MaskSpec):
+        return bodies.mask(thing.spec, thing.body, home.salt)
+    return bodies.rows(thing.spec, thing.body)
 
 
 def _carried(carried: Sequence[Carried], home: Home) -> Observed:

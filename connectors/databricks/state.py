@@ -62,10 +62,16 @@ def closer(instance: str, actual: Actual, names: Collection[str], used: Collecti
     return replace(actual, objects={**actual.objects, **known})
 
 
-def body(instance: str, home: Home, name: str) -> str | None:
-    """Which body of ours is in force; None if the function is gone, or its text is not what Lily wrote."""
+def body(instance: str, home: Home, name: str, written: str | None = None) -> str | None:
+    """Which body of ours is in force; None if the function is gone, or its text is not what Lily wrote.
+
+    `written`: the text that is expected. Without it a body counts that somebody edited who knows how marks are made.
+    """
     found = catalog.function(instance, home.database, home.schema, name)
-    return body_of(instance, found) if found else None
+    if found is None:
+        return None
+    keeps = settings().targets[instance].keeps_bodies
+    return body_of(instance, found) if not keeps or written is None or bodies.is_written(found.text, written) else None
 
 
 def body_of(instance: str, one: Function) -> str | None:

@@ -10,6 +10,7 @@ NULL-safe: where no role is known (a data share) IS_ROLE_IN_SESSION is NULL, whi
 import hashlib
 import re
 from collections.abc import Iterator
+from datetime import date, datetime
 
 from connectors.snowflake.quoting import literal
 from lily.domain.branches import Condition, MaskSpec
@@ -18,7 +19,7 @@ from lily.domain.masking import MaskType
 from lily.domain.rows import Argument, RowCondition, RowSpec
 from lily.domain.rules import Action, ActionKind, Literal, Operator
 
-REVISION = "snowflake-2"
+REVISION = "snowflake-3"
 MARK = re.compile(r"'lily:([0-9a-f]{32}):([0-9a-f]{32})'")
 TOKEN = re.compile(
     r"""\s+|'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_$]*|[0-9][0-9.]*(?:[eE][+-]?[0-9]+)?|.""", re.DOTALL
@@ -50,11 +51,13 @@ def rows(spec: RowSpec, body: str) -> str:
 
 def body_of(text: str) -> str | None:
     """The name of the body that `text`, read back from the server, proves; None if it has none or was edited."""
-    marks = MARK.findall(text)
-    if len(marks) != 1:
-        return None
-    body, told = marks[0]
-    return body if _digest(body, text) == told else None
+    mark = MARK.search(text)  # the first: a value that a rule names may look like one too
+    return mark[1] if mark and _digest(mark[1], text) == mark[2] else None
+
+
+def is_written(text: str, written: str) -> bool:
+    """Whether `text`, read back, is what Lily wrote, token by token. A mark alone can be made by whoever knows how."""
+    return list(_tokens(text)) == list(_tokens(written))
 
 
 def _marked(rest: str, body: str) -> str:
@@ -68,10 +71,12 @@ def _digest(body: str, text: str) -> str:
 
 
 def _tokens(text: str) -> Iterator[str]:
+    is_marked = False
     for token in TOKEN.findall(text):
-        if token.isspace() or MARK.fullmatch(token):
-            continue
-        yield token if token[0] in "'\"" else token.upper()
+        if not is_marked and MARK.fullmatch(token):
+            is_marked = True
+        elif not token.isspace():
+            yield token if token[0] in "'\"" else token.upper()
 
 
 def _all(conditions: tuple[Condition, ...]) -> str:
@@ -128,4 +133,14 @@ def _value(value: Literal, of: Argument) -> str:
         return "TRUE" if value else "FALSE"
     if isinstance(value, int | float):
         return repr(value)
-    return f"CAST({literal(value)} AS {of.signature})" if of.family in {Family.DATE, Family.TIMESTAMP} else literal(value)
+    if of.family is Family.DATE:
+        return f"TO_DATE('{date.fromisoformat(value).isoformat()}', 'YYYY-MM-DD')"
+    return _moment(datetime.fromisoformat(value)) if of.family is Family.TIMESTAMP else literal(value)
+
+
+def _moment(at: datetime) -> str:
+    """With its format: without one, a reader's own DATE_INPUT_FORMAT and TIMESTAMP_INPUT_FORMAT would say what it means."""
+    text, form = at.replace(tzinfo=None).isoformat(" ", "microseconds"), "YYYY-MM-DD HH24:MI:SS.FF6"
+    if at.tzinfo is None:
+        return f"TO_TIMESTAMP_NTZ('{text}', '{form}')"
+    return f"TO_TIMESTAMP_TZ('{text} {at:%z}', '{form} TZHTZM')"

@@ -16,14 +16,14 @@ from itertools import islice
 from typing import Any
 
 from connectors.contracts import Done, Readiness, Refused
-from connectors.snowflake import client, state
+from connectors.snowflake import bodies, client, state
 from connectors.snowflake.dialect import Home
 from connectors.snowflake.quoting import literal
 from lily.domain import branches, masking, rows
 from lily.domain.actual import ObjectKind
 from lily.domain.branches import MaskSpec, Reader
 from lily.domain.inventory import Family, TableId
-from lily.domain.naming import prefix
+from lily.domain.naming import body_hash, prefix
 from lily.domain.proofs import (
     ALL_ROWS,
     CLEAR,
@@ -97,10 +97,23 @@ def observe(instance: str, expected: Collection[Expected]) -> Mapping[TableId, O
     names = sorted(things)
     at = clock.now()
     asks: list[Any] = [lambda one=one: _carried(instance, home, one, at) for one in expected]
-    asks += [lambda name=name: state.body(instance, home, name, state.kind_of(things[name].spec)) for name in names]
+    asks += [lambda thing=things[name]: _body(instance, home, thing) for name in names]
     answers = state.each(instance, asks, lambda ask: ask())
-    bodies = dict(zip(names, answers[len(expected) :], strict=True))
-    return {one.table: _with_bodies(seen, one, bodies) for one, seen in zip(expected, answers[: len(expected)], strict=True)}
+    found = dict(zip(names, answers[len(expected) :], strict=True))
+    return {one.table: _with_bodies(seen, one, found) for one, seen in zip(expected, answers[: len(expected)], strict=True)}
+
+
+def _body(instance: str, home: Home, thing: ExpectedObject) -> str | None:
+    return state.body(instance, home, thing.name, state.kind_of(thing.spec), _written(thing, home))
+
+
+def _written(thing: ExpectedObject, home: Home) -> str | None:
+    """The text of a body, unless an earlier revision of the dialect wrote it."""
+    if thing.body != body_hash(thing.spec, bodies.REVISION):
+        return None
+    if isinstance(thing.spec, MaskSpec):
+        return bodies.mask(thing.spec, thing.body, home.salt)
+    return bodies.rows(thing.spec, thing.body)
 
 
 def drop_canary(instance: str, home: Home, name: str) -> Done:
@@ -387,5 +400,5 @@ def _acting(instance: str, expected: Expected) -> list[state.Reference] | None:
     return found
 
 
-def _with_bodies(seen: Observed, expected: Expected, bodies: Mapping[str, str | None]) -> Observed:
-    return replace(seen, bodies={thing.name: bodies[thing.name] for thing in expected.objects})
+def _with_bodies(seen: Observed, expected: Expected, found: Mapping[str, str | None]) -> Observed:
+    return replace(seen, bodies={thing.name: found[thing.name] for thing in expected.objects})

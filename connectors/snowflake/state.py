@@ -131,11 +131,15 @@ def _carried(actual: Actual, names: Collection[str]) -> dict[str, frozenset[Site
     return {name: frozenset(sites) for name, sites in found.items()}
 
 
-def body(instance: str, home: Home, name: str, kind: ObjectKind) -> str | None:
-    """Which body of ours is in force; None if the object is gone, or its text is not what Lily wrote."""
+def body(instance: str, home: Home, name: str, kind: ObjectKind, written: str | None = None) -> str | None:
+    """Which body of ours is in force; None if the object is gone, or its text is not what Lily wrote.
+
+    `written`: the text that is expected. Without it a body counts that somebody edited who knows how marks are made.
+    """
     statement = f"DESCRIBE {WORDS[kind]} {home.named(name)}"
     answer = _unless_gone(lambda: client.run(instance, statement, about="read back"))
-    return bodies.body_of(str(answer.dicts[0]["body"])) if answer and answer.rows else None
+    text = str(answer.dicts[0]["body"]) if answer and answer.rows else ""
+    return bodies.body_of(text) if written is None or bodies.is_written(text, written) else None
 
 
 def references(instance: str, table: TableId, domain: str) -> list[Reference]:

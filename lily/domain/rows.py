@@ -90,7 +90,10 @@ def _is_time(text: str, column: DataType) -> bool:
     try:
         if column.family is Family.DATE:
             return date.fromisoformat(text) is not None
-        return (datetime.fromisoformat(text).utcoffset() is None) == (column.zone is Zone.NONE)
+        offset = datetime.fromisoformat(text).utcoffset()
+        if offset is None or column.zone is Zone.NONE:
+            return offset is None and column.zone is Zone.NONE
+        return offset.total_seconds() % 60 == 0  # warehouses tell zones by minutes
     except ValueError:
         return False
 
