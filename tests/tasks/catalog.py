@@ -136,7 +136,7 @@ def tenant(atlan_process: httpx.Client, configured: Callable[..., None]) -> Iter
     assert atlan_process.post("/sandbox/reset").is_success
     breaker._start_anew()
     tenant = Tenant(atlan_process)
-    columns = ["ID", "EMAIL", "NAME", "AMOUNT", "BORN"]
+    columns = ["EMAIL", "NAME"]
     with receiving(tenant.got) as url:
         tenant.post("typedefs", {"classificationDefs": [{"displayName": name} for name in TAGS]})
         tenant.post(

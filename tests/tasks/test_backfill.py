@@ -108,7 +108,7 @@ def test_an_asset_that_is_gone_is_marked_and_stays_masked(world: Governed) -> No
     assert world.emails() == MASKED
 
 
-@pytest.mark.parametrize(("pattern", "stated"), [("db.s.t", 1), ("db.*.x*", 0), ('"DB"."S"."T"', 1), ("DB.OTHER.*", 0)])
+@pytest.mark.parametrize(("pattern", "stated"), [("db.s.t", 1), ("db.*.x*", 0)])
 def test_a_pattern_says_which_tables_are_meant(world: Governed, pattern: str, stated: int) -> None:
     world.atlan.tag(add=("PII",))
 
