@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 
 from tests.records.conftest import table
@@ -18,6 +19,11 @@ from tests.sandbox.conftest import monte_carlo, process, receiver
 from tests.servers import free_port, running, sandbox
 
 __all__ = ["_server", "configured", "monte_carlo", "process", "receiver", "redis_server", "redis_url", "table"]
+
+# A suite that takes minutes is run often; HYPOTHESIS_PROFILE=thorough looks at ten times as many examples.
+hypothesis.settings.register_profile("quick", max_examples=40, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=400, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # Before anything reads them. What the person who runs the tests has set in their own shell must not matter.
 for name in [name for name in os.environ if name.startswith(("LILY_", "AWS_", "SANDBOX_"))]:
