@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from connectors import registry
 from lily.domain.classifications import Place
 from lily.domain.faults import Faults
 from lily.domain.inventory import TableId
@@ -62,7 +63,7 @@ def _places(faults: Faults, where: str, entry: Mapping[str, Any]) -> list[Place]
         faults.text(f"{where}.{name}", entry[name], NAME_MAX)
     if len(faults.found) > before:
         return []
-    return [Place(target, TableId(*(entry[name] for name in NAMES)), entry.get("column"))]
+    return [Place(target, _stored(target, *(entry[name] for name in NAMES)), entry.get("column"))]
 
 
 def _of_asset(faults: Faults, where: str, asset: object) -> list[Place]:
@@ -77,7 +78,13 @@ def _of_asset(faults: Faults, where: str, asset: object) -> list[Place]:
     if len(parts) not in {3, 4} or not all(0 < len(part) <= NAME_MAX for part in parts):
         faults.add(where, "must go on with /DATABASE/SCHEMA/TABLE, and /COLUMN for a column, after the connection")
         return []
-    return [Place(name, TableId(*parts[:3]), parts[3] if len(parts) == 4 else None) for name in names]
+    return [Place(name, _stored(name, *parts[:3]), parts[3] if len(parts) == 4 else None) for name in names]
+
+
+def _stored(target: str, *names: str) -> TableId:
+    """The table as the target has it: one that ignores case stores lower case, whatever a source writes."""
+    ignores_case = registry.target(settings().targets[target].kind).capabilities(target).ignores_case
+    return TableId(*(name.lower() if ignores_case else name for name in names))
 
 
 def _classifications(faults: Faults, where: str, given: object) -> frozenset[str]:

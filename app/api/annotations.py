@@ -13,6 +13,7 @@ from app.auth import caller, requires
 from app.bodies import StrictJson
 from app.openapi import refuses
 from app.problems import (
+    INSUFFICIENT_SCOPE,
     INVALID_CURSOR,
     INVALID_INPUT,
     INVALID_JSON,
@@ -31,7 +32,9 @@ from lily.domain.inventory import TableId
 from lily.records import annotations
 from lily.records.audit import Facts
 from lily.runtime import clock
+from lily.runtime.settings import settings
 
+WEAKEN = "rules:weaken"
 AHEAD_MAX = timedelta(minutes=5)  # of a source's clock; a statement from further ahead would outlast those that follow it
 
 blp = Blueprint("annotations", __name__, url_prefix="/security/annotations", description="What data is, as sources say.")
@@ -48,8 +51,10 @@ def state_annotations(statement: dict[str, Any]) -> dict[str, Any]:
     """State annotations
 
     Each entry is the full set of classifications that one source gives one table or column, and replaces what that source said
-    before; what another source says stays. Sending it twice is harmless, and what arrives late loses to what is newer. Tables
-    for which something changes are looked at within a second. Up to 100 entries; all are stored or, if one is wrong, none.
+    before; what another source says stays. To speak for a catalog, whose tags Lily reads itself, takes the scope `rules:weaken`
+    too: it can undo what they protect until they are read again. Sending it twice is harmless, and what arrives late loses to
+    what is newer. Tables for which something changes are looked at within a second. Up to 100 entries; all are stored or, if
+    one is wrong, none.
     """
     now = clock.now()
     at = statement.get("stated_at", now)
@@ -57,6 +62,7 @@ def state_annotations(statement: dict[str, Any]) -> dict[str, Any]:
         raise Problem(INVALID_INPUT, faults=[Fault("stated_at", "is more than five minutes ahead of the time here")])
     faults = Faults()
     source = faults.text("source", statement["source"], 100)
+    _check_speaker(source)
     entries = subjects.read(statement["annotations"], faults)
     if faults.found:
         raise invalid(faults.found)
@@ -97,6 +103,16 @@ def find_annotations(query: dict[str, Any]) -> dict[str, Any]:
 
     items, position = paging.across(names, page, limit, paging.unseal(cursor, "annotations", query))
     return {"items": [_document(one) for one in items], "next_cursor": paging.seal(position, "annotations", query)}
+
+
+def _check_speaker(source: str) -> None:
+    """Raises Problem 403 for whoever speaks for a catalog (or its nested fields, see tasks.annotations) and may not."""
+    catalog = next((name for name in settings().catalogs if source == name or source.startswith(f"{name} ")), None)
+    if catalog is None or WEAKEN in caller().scopes:
+        return
+    header = f'Bearer realm="lily", error="insufficient_scope", scope="annotations:write {WEAKEN}"'
+    detail = f"{catalog} is a catalog, which states for itself; to speak for it needs the scope {WEAKEN}."
+    raise Problem(INSUFFICIENT_SCOPE, detail, headers={"WWW-Authenticate": header}, extra={"scope": WEAKEN})
 
 
 def _table(text: str) -> TableId:

@@ -1,5 +1,6 @@
 """Annotations over HTTP: the full set per source and place, in any order, and everything wrong named by its entry."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,8 @@ from lily.records import annotations, looks
 from lily.runtime import clock
 from tests.app.conftest import assert_problem
 from tests.app.security import CUSTOMERS, Api, annotation, states
+
+CATALOG = {"LILY_CATALOGS": "atlan", "LILY_CATALOG_ATLAN_URL": "http://127.0.0.1:1", "LILY_CATALOG_ATLAN_TOKEN": "t"}
 
 
 @pytest.fixture
@@ -139,6 +142,26 @@ def test_a_hundred_columns_are_stated_at_once_and_found_page_by_page(api: Api) -
     assert [one["column"] for one in answer["items"]] == [f"C{n}" for n in range(100)]
     assert all(one["changed"] for one in answer["items"])
     assert len(api("GET", "/annotations?limit=200")["items"]) == 100
+
+
+@pytest.mark.parametrize("source", ["atlan", "atlan address.street 0a1b2c3d"])
+def test_nobody_takes_a_catalogs_tags_away_in_its_name_who_may_not_weaken(
+    api: Api, web: Callable[..., None], source: str
+) -> None:
+    web(**CATALOG)
+    api("PUT", "/annotations", states(annotation("Email"), source=source))
+    stranger = api.as_one_who_may("rules:read annotations:write")
+
+    answer = stranger("PUT", "/annotations", states(annotation(), source=source), 403)
+    assert assert_problem(answer, 403, "insufficient-scope")["scope"] == "rules:weaken"
+    assert [one["classifications"] for one in api.all("/annotations")] == [["Email"]]
+    stranger("PUT", "/annotations", states(annotation("Phone"), source="atlanta"))
+
+
+def test_a_table_of_a_target_that_ignores_case_is_found_in_any_spelling(api: Api) -> None:
+    api("PUT", "/annotations", states(annotation("Email") | {"target": "bricks"}))
+
+    assert annotations.tables_with("bricks", ["email"]) == {TableId("crm", "public", "customers")}
 
 
 def test_annotations_are_found_in_all_targets_or_one(api: Api) -> None:
