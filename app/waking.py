@@ -32,6 +32,15 @@ def backfill(catalog: str, member: str) -> None:
         log.warning("lanes.not_woken", catalog=catalog, count=1, reason=error.reason)
 
 
+def missing(members: Collection[str]) -> None:
+    """Have tables looked for that no catalog had."""
+    try:
+        if members and lanes.of_incidents():
+            doors.wake(lanes.of_incidents(), members)
+    except Transient as error:
+        log.warning("lanes.not_woken", count=len(members), reason=error.reason)
+
+
 def _wake(target: str, members: Collection[str]) -> bool:
     try:
         doors.wake_target(target, members)

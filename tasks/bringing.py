@@ -26,7 +26,6 @@ from tasks.base import ATTEMPTS_UNBOUNDED, isolate, kind_of, reason_of
 
 log = logs.get(__name__)
 
-AT_ONCE_MAX = 100
 LOOK_AGAIN_S = 60.0  # a search index may be behind
 WAIT_MAX_S = 60.0  # between two tries while the catalog is away: when it is back, people should soon see what is
 REFUSED_S = 900.0  # until an incident is tried again with which something is wrong
@@ -85,13 +84,6 @@ def bring(members: Sequence[str]) -> dict[str, Shown]:
     _put_off(dict(failed))
     events.end_badges(list(owing))
     return changed
-
-
-def look_for_missing(catalog: str) -> None:
-    """Look for all tables of a catalog that were not found: its map has changed. Haste only, each is due at a time of its own."""
-    members = unresolved.all_members(catalog)
-    for start in range(0, len(members), AT_ONCE_MAX):
-        wake(members[start : start + AT_ONCE_MAX])
 
 
 def look_again(catalog: str, gone: Sequence[Shown], now: datetime) -> None:

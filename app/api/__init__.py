@@ -5,6 +5,7 @@ from flask_smorest import Api
 
 from app.api import (
     annotations,
+    assets,
     audit,
     backfills,
     drift,
@@ -22,7 +23,7 @@ from app.api import (
     webhooks,
 )
 
-EVENTS = (events, incidents)
+EVENTS = (events, incidents, assets)
 SECURITY = (rules, propagations, previews, annotations, backfills, targets, protection, plans, drift, audit)
 # Against a client's limit; never deliveries, nor what machines ask all the time.
 COUNTED = tuple(noun.blp.name for noun in (*EVENTS, *SECURITY, tokens))

@@ -5,7 +5,7 @@ Due in the index: each is looked for again from time to time, for the catalog ma
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -55,8 +55,12 @@ def page(limit: int, cursor: str | None, catalog: str | None = None) -> Found[Mi
     return Found(tuple(_read(values) for values in found.items), found.next)
 
 
-def all_members(catalog: str) -> list[str]:
-    return [f"n:{values['sk']}" for values in items.query(PK, begins=f"{catalog}#", attributes=("sk",))]
+def make_due(catalog: str, at: datetime) -> list[str]:
+    """Have all tables of a catalog looked for again, as its map has changed; the members to wake. Raises Transient, Permanent."""
+    names = [f"n:{values['sk']}" for values in items.query(PK, begins=f"{catalog}#", attributes=("sk",))]
+    known = load(names)
+    save_many([replace(one, due_at=at, looks=0) for one in known.values()])  # one that is looked for just now is told the new map
+    return list(known)
 
 
 def save_many(missing: Sequence[Missing]) -> list[bool]:

@@ -77,7 +77,7 @@ def test_an_endpoint_is_either_open_on_purpose_or_asks_for_a_scope(app: Flask) -
     assert found >= OPEN
     assert all((scope_of(app, endpoint) is None) == (endpoint in OPEN) for endpoint in found)
     assert {scope_of(app, endpoint) for endpoint in found - OPEN} <= set(SCOPES)
-    assert len(closed(app)) == 37
+    assert len(closed(app)) == 41
     assert {scope_of(app, endpoint) for endpoint, _, path in closed(app) if path.startswith("/security")} == SECURITY
 
 

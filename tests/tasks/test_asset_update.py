@@ -176,7 +176,7 @@ def test_a_new_connection_brings_what_waited_for_it_to_its_assets(world: World, 
     assert [missing.why.reason for missing in unresolved.page(10, None).items] == [Reason.NOT_FOUND]
 
     connections.put("atlan", [Connection(SNOW, "snowflake")], "test", clock.now())
-    bringing.look_for_missing("atlan")
+    bringing.wake(unresolved.make_due("atlan", clock.now()))
 
     world.shows("Has 42 rows vs. 101 expected")
     assert unresolved.page(10, None).items == ()
@@ -231,14 +231,8 @@ def test_a_purged_asset_is_given_up_and_its_successor_gets_the_badge(world: Worl
 
 
 def test_an_incident_becomes_an_asset_where_there_is_a_connection_for_it(world: World, configured: Callable[..., None]) -> None:
-    world.atlan.post(
-        "seed",
-        {
-            "assets": [
-                {"typeName": "Connection", "attributes": {"name": "mc", "qualifiedName": MC, "connectorName": "monte-carlo"}}
-            ]
-        },
-    )
+    named = {"name": "mc", "qualifiedName": MC, "connectorName": "monte-carlo"}
+    world.atlan.post("assets", {"assets": [{"typeName": "Connection", "attributes": named}]})
     configured(LILY_CATALOG_ATLAN_INCIDENT_CONNECTION=MC)
 
     world.alert()
