@@ -71,9 +71,9 @@ bench-quick: virtualenv virtualenv-sandbox virtualenv-bench ## The same, coarser
 chaos: virtualenv virtualenv-sandbox virtualenv-bench ## Kill, flush and stop everything in turn under load; is anything lost? Two minutes
 	@exec $(BIN)/python -m benchmarks.chaos
 
-hardship: virtualenv virtualenv-sandbox virtualenv-bench ## Restarts, attacks, outages, a backlog, 100,000 events, rules, tags: 45 minutes
+hardship: virtualenv virtualenv-sandbox virtualenv-bench ## Restarts, attacks, outages, a backlog, 100,000 events, rules, badges, tags: an hour
 	@failed=; \
-	for trial in restart attack outages backlog memory propagation tags; do \
+	for trial in restart attack outages backlog memory propagation atlan tags; do \
 		printf '\n== %s\n' "$$trial"; \
 		$(BIN)/python -m "benchmarks.$$trial" || failed="$$failed, $$trial"; \
 	done; \

@@ -183,26 +183,6 @@ def test_a_rule_deleted_while_it_is_being_applied_leaves_nothing(world: Account)
     assert asked.of_rule("r1")[0].due_at is None
 
 
-@pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
-@pytest.mark.parametrize(
-    "match", ["^CREATE MASKING", "^ALTER TABLE .DB", "^CREATE TAG", "^EXECUTE USING", "^DROP MASKING", "^ALTER MASKING"]
-)
-def test_a_connection_lost_around_a_statement_ends_where_it_would_have_ended(world: Account, kind: str, match: str) -> None:
-    before = dump(world)
-    world.stand_in.fault(kind=kind, match=match, count=1)
-    rule = create()
-    sweep_later(2)
-    assert states() == {"T": State.ENFORCED}
-    assert emails(world) == ["***", "***"]
-    rule = change(rule, action={"kind": "nullify"})
-    sweep_later(4)
-    assert emails(world) == [None, None]
-    delete(rule)
-    sweep_later(6)
-
-    assert dump(world) == before
-
-
 def test_a_table_made_again_is_protected_again(world: Account) -> None:
     create()
     world.sql(
