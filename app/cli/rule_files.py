@@ -16,6 +16,7 @@ import yaml
 FILE_BYTES_MAX = 2**20
 VALUES_MAX = 50_000
 DEPTH_MAX = 20
+KEY_MAX = 100  # characters: every value's path holds all keys above it
 NAMES = ("*.yaml", "*.yml")
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
@@ -23,6 +24,9 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
 _WORDS: Mapping[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
     word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")
 }
+SCALARS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+)
 _TEXT, _MAP, _LIST = "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
 
 
@@ -111,7 +115,7 @@ class _Reading:
             return self._mapping(node, path, lines, depth)
         if isinstance(node, yaml.SequenceNode) and node.tag == _LIST:
             return [self._value(one, f"{path}[{place}]", lines, depth + 1) for place, one in enumerate(node.value)]
-        if isinstance(node, yaml.ScalarNode):
+        if isinstance(node, yaml.ScalarNode) and node.tag in SCALARS:
             return node.value if node.style or node.tag == _TEXT else scalar(node.value)
         self.faults.append(f"{self.file}:{line}: {path}: tags such as {node.tag} are not allowed")
         return None
@@ -122,6 +126,9 @@ class _Reading:
             at = f"{self.file}:{key.start_mark.line + 1}"
             if not isinstance(key, yaml.ScalarNode):
                 self.faults.append(f"{at}: {path}: a key must be a word")
+                continue
+            if len(key.value) > KEY_MAX:
+                self.faults.append(f"{at}: {path}: a key has {len(key.value)} characters; at most {KEY_MAX} are allowed")
                 continue
             inner = f"{path}.{key.value}" if path else key.value
             if key.value in made:

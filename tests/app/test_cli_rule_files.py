@@ -153,6 +153,7 @@ def test_only_rules_of_the_set_that_no_file_names_are_deleted(found: list[dict[s
         ("a: 1\nname: 7\n", "f:2: name: is required, and must be a text"),
         ("name: a\nmatch: [\n", "f:3: no YAML"),
         ("name: !!python/object/apply:os.system [ls]\n", "f:1: name: tags such as"),
+        ("name: !x a\n", "f:1: name: tags such as !x"),
         ("name: a\n? [b]\n: c\n", "f:2: : a key must be a word"),
         ("name: a\nb: *nowhere\n", "f:2: no YAML: found undefined alias"),
         ("name: a\nb: &b [*b]\n", f"{DEPTH_MAX} levels"),
@@ -165,6 +166,11 @@ def test_what_is_wrong_has_its_line(text: str, told: str) -> None:
         parse(text, "f")
 
     assert told in str(refused.value)
+
+
+def test_a_long_key_is_not_written_down_once_for_each_value_below_it() -> None:
+    with pytest.raises(InvalidFile, match=r"f.yaml:2: : a key has 400000 characters; at most 100 are allowed"):
+        parse(f'name: a\n? "{"k" * 400_000}"\n: [{",".join("1" * 4000)}]\n', "f.yaml")
 
 
 def test_aliases_that_multiply_are_stopped_before_they_do_harm() -> None:
