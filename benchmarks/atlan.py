@@ -26,12 +26,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from benchmarks import promises
+from benchmarks.offering import offering
 from benchmarks.promises import FOLDER, Progress, Promise, conclude
 from benchmarks.system import Failed, System, _free_port, running, until
 from benchmarks.tags import TOKEN, catalog
 from benchmarks.warehouse import Door
 
 SNOW = {"name": "snow", "qualifiedName": "default/snowflake/1732406400"}
+LOADED = "ARTEMIS"  # the table that the load generator's alerts are about
 ASSETS, PER_SECOND, LASTS_S = 200, 20.0, 60.0
 SENDERS = 16
 
@@ -201,19 +203,21 @@ def _flow(house: House, what: str, p50_s: float, p99_s: float) -> None:
 
 def burst(house: House) -> None:
     """1,000 alerts on one asset within a second."""
-    begin = time.time() + 2
-    name = house.names[0]
-    alerts = [Alert(name, number, begin + number / 1000) for number in range(1, 1001)]
-    offer(house, alerts)
-    measured(house, alerts, 60)
+    with offering(house.system, 1000, 1) as load:
+        begin = time.time() + 1
+        load.begin(begin)
+        sent = load.result(60)
+    until(lambda: house.seen.when(LOADED, 1000) is not None, "the last badge", 60)
     time.sleep(2)
-    writes = house.seen.by_asset[name]
-    first, last = min(writes)[0] - begin, house.seen.when(name, 1000) or 0.0
-    late = last - alerts[-1].at
+    published = max(at for _, at in house.system.take_messages())
+    writes = house.seen.by_asset[LOADED]
+    first, last = min(writes)[0] - begin, (house.seen.when(LOADED, 1000) or 0.0) - max(sent.scheduled)
     house.promise(
         "1,000 alerts on one asset within a second: first write within 1 s, last within 2 s of the last alert, at most 5",
-        f"first {first * 1000:.0f} ms, last {late * 1000:.0f} ms after the last alert, {len(writes)} writes",
-        first < 1 and late < 2 and len(writes) <= 5,
+        f"first {first * 1000:.0f} ms, last {last * 1000:.0f} ms after the last alert, {len(writes)} writes; "
+        f"the last was published {(published - max(sent.scheduled)) * 1000:.0f} ms after it was sent",
+        first < 1 and last < 2 and len(writes) <= 5,
+        writes=writes,
     )
 
 
@@ -293,7 +297,7 @@ def measure(part: str, progress: Progress) -> House:
         running("lily", folder, {**settings(door.url), **more}) as system,
     ):
         names = [f"T{number}" for number in range(ASSETS)]
-        tables = [{"database": "ZEUS", "schema": "ARES", "name": name, "columns": ["ID"]} for name in names]
+        tables = [{"database": "ZEUS", "schema": "ARES", "name": name, "columns": ["ID"]} for name in (*names, LOADED)]
         door.call("POST", "/sandbox/tables", {"connection": SNOW, "tables": tables})
         door.call("POST", "/sandbox/webhooks", {"url": url, "secret": "bench"})
         house = House(system, door, seen, progress, names)

@@ -196,6 +196,12 @@ class Catalog(Protocol):
     def hints(self, body: Mapping[str, Any]) -> Sequence[Hint]:
         """What a delivery of this catalog's source says has happened to which asset. Pure; anything unknown is no hint."""
 
+    def busy_s(self, instance: str, calls: int) -> float:
+        """Seconds until the budget has room for so many calls of the highest priority, 0.0 if it has now. Talks to no catalog.
+
+        Who waits before work is gathered, not while it is done, takes along what comes meanwhile.
+        """
+
     def connections(self, instance: str) -> list[Found]:
         """All connections of warehouses that the token may see; `asset.name` is what people call each."""
 

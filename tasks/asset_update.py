@@ -3,6 +3,7 @@
 An asset is due in the records until what is written on it is what should be seen there; people's announcements are theirs.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -26,6 +27,8 @@ from tasks.celery import celery
 log = logs.get(__name__)
 
 SOON_S = 10.0  # what has to be touched again sooner waits in Celery, later in the records for the sweep
+CALLS = 2  # of a batch: to read its assets and to write them
+PACE_MAX_S = 1.0
 EARLY_S = 0.02  # clocks of two machines may differ
 
 
@@ -53,9 +56,17 @@ def work_on(batch: lanes.Batch) -> None:
         log.error("assets.failed", catalog=name, size=len(batch.members), reason=reason_of(error))
         metrics.count("lily_errors_total", where="assets", kind=kind_of(error))
     finally:
+        _pace(name)
         with suppress(Transient):  # the sweep starts the lane again
             if following := lanes.done(batch):
                 doors.start(following)
+
+
+def _pace(catalog: str) -> None:
+    """Wait for the catalog's budget before the next batch is gathered: it then takes along what comes meanwhile."""
+    config = settings().catalogs.get(catalog)
+    if config is not None:
+        time.sleep(min(PACE_MAX_S, registry.catalog(config.kind).busy_s(catalog, CALLS)))
 
 
 def _work_on(batch: lanes.Batch, catalog: str) -> None:

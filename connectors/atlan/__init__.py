@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "account",
+    "busy_s",
     "check_shape",
     "connections",
     "documentation",
@@ -67,6 +68,13 @@ def warm(instance: str) -> None:
     from connectors.atlan import client
 
     client.warm(instance)
+
+
+def busy_s(instance: str, calls: int) -> float:
+    """Seconds until the budget has room for so many calls."""
+    from connectors.atlan import client
+
+    return client.busy_s(instance, calls)
 
 
 def connections(instance: str) -> list[Found]:

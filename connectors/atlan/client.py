@@ -22,6 +22,7 @@ AGENT_ID = "lily"
 # fewer than the 20 at once that the metastore takes at most addresses.
 BURST = 0.04
 RESERVES = {Priority.BADGE: 0.0, Priority.READ_BACK: 0.15, Priority.DOWNSTREAM: 0.4, Priority.BACKFILL: 0.6}  # of the burst
+NEXT_TO_NOTHING = 1e-6  # of a call: the bucket tells the wait only to who wants something
 TRIES_MAX = 3
 UNAUTHORIZED, FORBIDDEN = 401, 403
 NEW_RIGHTS_S = 60.0  # fresh tokens and policies take a while: a 403 may pass
@@ -68,6 +69,15 @@ def post(call: Call, path: str, body: Any, *, about: str = "") -> Any:
     return _answer(
         call, where, lambda headers, left_s: outgoing.post_json(_url(call, path), body, headers=headers, **_rest(call, left_s))
     )
+
+
+def busy_s(instance: str, calls: int) -> float:
+    """Seconds until the budget has room for so many calls of the highest priority. Nothing is taken from it."""
+    api = settings().catalogs.get(instance)
+    if api is None:
+        return 0.0
+    name, capacity, per_second = _budget(api)
+    return bucket.take(name, NEXT_TO_NOTHING, capacity, per_second, reserve=min(calls, capacity - 1) - NEXT_TO_NOTHING)
 
 
 def warm(name: str) -> None:

@@ -2,7 +2,7 @@
 
 | item | pk | sk | indexes |
 | --- | --- | --- | --- |
-| event | `E#<id>` | `E` | gs1; gs2 until published or parked; gs3 by its first asset |
+| event | `E#<id>` | `E` | gs1; gs2 until published and its badge is owed by an asset, or parked; gs3 by its first asset |
 | body that does not fit | `E#<id>` | `B#<n>` | |
 | repeat of an event | `E#<id>` | `R` | gs2 while its claim has not been looked at |
 | event's further assets | `E#<id>` | `A#<asset>` | gs3 |
@@ -25,6 +25,10 @@
 | asset of a catalog that was tagged | `Y#<catalog>#<asset>` | `Y` | gs2 while its tags are to be read |
 | names of a catalog's tag | `TAGS#<catalog>` | `<tag>` | |
 | backfill from a catalog; its progress | `SYNCS` | `<catalog>#<id>` | gs2 until it is done |
+| asset on which something is shown | `A#<catalog>#<asset>` | `A` | gs2 until what is seen is right, and others were told |
+| incident and where it is shown | `U#<source>#<incident>` | `U` | gs2 while it is to be brought there |
+| table that is no asset | `UNRESOLVED` | `<catalog>#<table>` | gs2 until it is found |
+| connections named through the API | `CONNECTIONS` | `<catalog>` | |
 | target as it is run | `TARGETS` | `<target>` | |
 | audit entry, and the last one | `AUDIT` | `<sequence>`, `~` | |
 
