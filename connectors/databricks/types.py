@@ -87,7 +87,7 @@ def _from_text(text: str) -> str | None:
     try:
         written = _part(tokens, 0)
         return written if next(tokens, None) is None else None
-    except (_Unknown, StopIteration):
+    except (ValueError, StopIteration):  # unknown, or a name that cannot be one
         return None
 
 
@@ -150,7 +150,7 @@ def _from_json(described: str | None) -> str | None:
     """The same from `type_json`, in which names are whole whatever they hold."""
     try:
         return _described(json.loads(described or "null")["type"], 0)
-    except (_Unknown, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -50,7 +50,7 @@ def read(text: str | None) -> Comment | None:
         told = json.loads(text[len(FOREWORD) :])
         versions = tuple(sorted((str(rule), int(version)) for rule, version in told["rules"].items()))
         comment = Comment(told["installation"], versions, told["body"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return comment if comment.text == text else None
 

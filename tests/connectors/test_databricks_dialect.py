@@ -196,6 +196,8 @@ def test_a_body_evaluated_for_a_reader_asks_for_no_group_any_more(groups: list[s
         ("array<interval day>", Family.OTHER, "array<interval day>"),
         ("interval day to second", Family.OTHER, "interval day to second"),
         ("string collate UTF8_LCASE", Family.OTHER, "string collate UTF8_LCASE"),
+        (f"struct<`{'a' * 256}`:int>", Family.OTHER, f"struct<`{'a' * 256}`:int>"),  # whoever may make a table may make this
+        ("struct<`\x00`:int>", Family.OTHER, "struct<`\x00`:int>"),
         ("array<" * 40 + "int" + ">" * 40, Family.OTHER, "array<" * 40 + "int" + ">" * 40),
     ],
 )

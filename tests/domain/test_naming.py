@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from lily.domain.branches import Branch, MaskSpec
 from lily.domain.inventory import Family
 from lily.domain.masking import NULLIFY, MaskType
-from lily.domain.naming import Comment, Owner, body_hash, generation, is_own_tag, object_name, owner, prefix, read, tag_key
+from lily.domain.naming import (
+    FOREWORD,
+    Comment,
+    Owner,
+    body_hash,
+    generation,
+    is_own_tag,
+    object_name,
+    owner,
+    prefix,
+    read,
+    tag_key,
+)
 from lily.domain.rows import Argument, RowCondition, RowSpec
 from lily.domain.rules import Action, ActionKind, Operator
 
@@ -77,6 +89,13 @@ def test_a_comment_is_read_back(comment):
 
 @pytest.mark.parametrize("text", [None, "", "by hand", "Made and kept by Lily; changes by hand are undone. lily:", "lily:{}"])
 def test_other_comments_mean_that_it_is_not_ours(text):
+    assert owner(read(text), "prod") is Owner.FOREIGN
+
+
+@pytest.mark.parametrize("version", ["Infinity", "1e400", "NaN", "null", "[]", "9" * 5000, "true"])
+def test_an_imitated_comment_does_no_harm_whatever_its_versions_are(version):
+    text = f'{FOREWORD}{{"body":"","installation":"prod","rules":{{"r1":{version}}}}}'
+
     assert owner(read(text), "prod") is Owner.FOREIGN
 
 
