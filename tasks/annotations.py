@@ -16,7 +16,7 @@ from connectors import registry
 from lily.domain import tagging
 from lily.domain.assets import COLUMN_TYPE
 from lily.domain.catalog import AssetState, Priority
-from lily.domain.classifications import Annotation, Place, lost, stated, withdrawn
+from lily.domain.classifications import Annotation, Place, lost, merge, stated, withdrawn
 from lily.domain.inventory import TableId
 from lily.domain.tagging import Reading
 from lily.records import annotations, looks, tag_names, taggings
@@ -42,6 +42,11 @@ class Read:
     kept: Kept
     tags: frozenset[str] | None  # ids in force; None: lost
     again_in_s: float | None
+
+    @property
+    def meant(self) -> frozenset[str]:
+        """The ids in force; of an asset that is lost those that it had, also by an event of which nothing was seen."""
+        return self.kept.tagging.given if self.tags is None else self.tags
 
 
 @celery.task(name="read_tags")
@@ -115,7 +120,7 @@ def _after(config: CatalogSettings, kept: Kept, state: AssetState | None, at: da
 
 def _done(one: Read, nameless: Collection[str], now: datetime) -> Kept:
     again_in_s, failures = one.again_in_s, 0
-    if again_in_s is None and not (one.tags or frozenset()).isdisjoint(nameless) and one.kept.failures < NAMELESS_MAX:
+    if again_in_s is None and not one.meant.isdisjoint(nameless) and one.kept.failures < NAMELESS_MAX:
         again_in_s, failures = 2.0**one.kept.failures, one.kept.failures + 1
     due_at = None if again_in_s is None else now + timedelta(seconds=again_in_s)
     return replace(one.kept, due_at=due_at, failures=failures, reason="")
@@ -136,24 +141,25 @@ def _state(config: CatalogSettings, read: Sequence[Read], at: datetime, *, more_
 
     `more_only`: nothing was read, so what is in force already stays, and what events told is added to it.
     """
-    words = names_of(config, frozenset().union(*(one.tags or frozenset() for one in read)))
+    words = names_of(config, frozenset().union(*(one.meant for one in read)))
     known = known_of({place for one in read for place in one.kept.places})
     stating: list[Annotation] = []
     for one in read:
         source = source_of(config.name, one.kept)
         for place in one.kept.places:
             before = known.get((place, source))
-            given = frozenset(word for tag in one.tags or () for word in words.get(tag, (tag,)))
-            if one.tags is None:
-                stating += [lost(before, at)] if before and not before.withdrawn else []
-            elif more_only:
-                stating += [stated(place, source, given, before.stated_at if before else at)] if given else []
+            given = frozenset(word for tag in one.meant for word in words.get(tag, (tag,)))
+            if more_only or one.tags is None:
+                more = stated(place, source, given, before.stated_at if before else at) if given else None
+                kept = merge(before, more) if before and more else more or before
+                if kept and not kept.withdrawn:
+                    stating.append(kept if more_only else lost(kept, at))
             elif given:
                 stating.append(stated(place, source, given, at))
             elif before and not before.withdrawn:
                 stating.append(withdrawn(place, source, at))
     wake_changed(annotations.put_many(stating, None, clock.now()) if stating else [])
-    return {tag for one in read for tag in one.tags or () if tag not in words}
+    return {tag for one in read for tag in one.meant if tag not in words}
 
 
 def source_of(catalog: str, kept: Kept) -> str:

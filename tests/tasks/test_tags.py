@@ -127,6 +127,18 @@ def test_a_tag_masks_its_column_while_the_catalog_cannot_be_read(world: Governed
     assert not waiting(world)
 
 
+def test_a_tag_on_an_asset_that_may_not_be_seen_masks_its_column_by_its_event_alone(world: Governed) -> None:
+    world.atlan.settings(hidden=[EMAIL])
+    world.atlan.tag(add=("PII",))
+    world.hand_over()
+    sweep_later()
+
+    annotation = world.annotation()
+    assert annotation is not None
+    assert annotation.is_lost
+    assert world.emails() == MASKED
+
+
 @pytest.mark.parametrize("before", ["ask_many", "put_many", "save_many"])
 def test_a_worker_that_dies_at_any_step_loses_no_tag(world: Governed, before: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what Redis knew is lost as well."""
