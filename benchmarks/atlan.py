@@ -34,6 +34,7 @@ from benchmarks.warehouse import Door
 
 SNOW = {"name": "snow", "qualifiedName": "default/snowflake/1732406400"}
 LOADED = "ARTEMIS"  # the table that the load generator's alerts are about
+WARMING = "APOLLO"
 ASSETS, PER_SECOND, LASTS_S = 200, 20.0, 60.0
 SENDERS = 16
 
@@ -174,7 +175,7 @@ def idle(house: House) -> None:
         alert = Alert(house.names[number % 4], 1 + number // 4, time.time() + 1.5)
         offer(house, [alert])
         took += measured(house, [alert], 20)
-    house.promise("one alert on an idle system is seen in under 250 ms", in_words(took), max(took[1:]) < 0.25, seconds=took)
+    house.promise("one alert on an idle system is seen in under 250 ms", in_words(took), max(took) < 0.25, seconds=took)
 
 
 def flow(house: House) -> None:
@@ -297,11 +298,14 @@ def measure(part: str, progress: Progress) -> House:
         running("lily", folder, {**settings(door.url), **more}) as system,
     ):
         names = [f"T{number}" for number in range(ASSETS)]
-        tables = [{"database": "ZEUS", "schema": "ARES", "name": name, "columns": ["ID"]} for name in (*names, LOADED)]
+        tables = [{"database": "ZEUS", "schema": "ARES", "name": name, "columns": ["ID"]} for name in (*names, LOADED, WARMING)]
         door.call("POST", "/sandbox/tables", {"connection": SNOW, "tables": tables})
         door.call("POST", "/sandbox/webhooks", {"url": url, "secret": "bench"})
         house = House(system, door, seen, progress, names)
         time.sleep(3)  # the workers' first connections
+        first = Alert(WARMING, 1, time.time())  # what is measured is a system in use
+        offer(house, [first])
+        measured(house, [first], 20)
         MEASURED[part](house)
         return house
 

@@ -196,6 +196,9 @@ class Catalog(Protocol):
     def hints(self, body: Mapping[str, Any]) -> Sequence[Hint]:
         """What a delivery of this catalog's source says has happened to which asset. Pure; anything unknown is no hint."""
 
+    def warm(self, instance: str) -> None:
+        """Load what the first call needs, so that it does not wait for it. Connects to nothing."""
+
     def busy_s(self, instance: str, calls: int) -> float:
         """Seconds until the budget has room for so many calls of the highest priority, 0.0 if it has now. Talks to no catalog.
 

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown, worker_ready
 
 from connectors import registry
 from lily.runtime import aws_json, logs, memory, metrics
@@ -32,6 +32,14 @@ def _child_started(**_: Any) -> None:
     for source in settings().sources.values():
         registry.source(source.kind).warm(source.name)
     memory.settle()
+
+
+@worker_ready.connect
+def _worker_started(**_: Any) -> None:
+    """The same for the catalogs, whose workers are threads of one process."""
+    aws_json.warm("dynamodb")
+    for catalog in settings().catalogs.values():
+        registry.catalog(catalog.kind).warm(catalog.name)
 
 
 @worker_process_shutdown.connect

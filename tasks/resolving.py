@@ -32,6 +32,7 @@ class Resolved:
     assets: dict[TableRef, list[tuple[str, Asset]]] = field(default_factory=dict)
     missing: dict[TableRef, list[tuple[str, Unresolved]]] = field(default_factory=dict)
     pending: dict[TableRef, Transient | Permanent] = field(default_factory=dict)
+    fresh: set[TableRef] = field(default_factory=set)  # of which a catalog was asked just now
 
 
 def connection_map(catalog: str) -> ConnectionMap:
@@ -73,10 +74,9 @@ def list_missing(result: Resolved, waiting: Mapping[TableRef, Collection[Key]], 
     Raises Transient and Permanent. Safe to repeat.
     """
     lost = {unresolved.member(name, table): (name, table, why) for table, some in result.missing.items() for name, why in some}
-    found = {unresolved.member(name, table) for table, some in result.assets.items() for name, _ in some}
-    elsewhere = {unresolved.member(name, table) for name in settings().catalogs for table in result.assets}
-    known = unresolved.load([*lost, *found, *elsewhere])
-    unresolved.delete_many([member for member in known if member in (found | elsewhere) - lost.keys()])
+    found = {unresolved.member(name, table) for name in settings().catalogs for table in result.assets if table in result.fresh}
+    known = unresolved.load([*lost, *found]) if lost or found else {}
+    unresolved.delete_many([member for member in known if member in found - lost.keys()])
     changed = []
     for member, (name, table, why) in lost.items():
         before = known.get(member) or Missing(name, table, why, now)
@@ -114,6 +114,7 @@ def _resolve_in(
             result.pending |= dict.fromkeys(some, error)
             continue
         _keep(config.name, known, answers)
+        result.fresh |= answers.keys()
         kept |= answers
     for table, answer in kept.items():
         if isinstance(answer, Unresolved):
