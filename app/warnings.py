@@ -1,9 +1,9 @@
-"""What the author of a rule should know although nothing is refused: exempt readers whom its targets do not have."""
+"""What the author of a rule should know although nothing is refused: exempt readers who are nobody, or everybody."""
 
 from collections.abc import Iterator
 
 from connectors import registry
-from lily.domain.rules import Principal, Rule
+from lily.domain.rules import EVERYONE, Principal, Rule
 from lily.domain.targets import Holders
 from lily.records import inventory
 from lily.runtime import clock
@@ -13,7 +13,7 @@ Known = dict[str, tuple[str, dict[Principal, Holders]]]  # by target: the kind o
 
 
 def of_exemptions(rule: Rule) -> list[dict[str, str]]:
-    """One warning per exemption that exempts nobody, as far as the targets' inventories tell. Raises Transient."""
+    """One warning per exemption that exempts nobody or everybody, as far as the targets' inventories tell. Raises Transient."""
     if not rule.exempt:
         return []
     known: Known = {}
@@ -39,3 +39,5 @@ def _of(principal: Principal, known: Known) -> Iterator[str]:
             yield f"{principal.name!r} was not looked for in {name} yet: its next inventory tells whether it exists"
         elif not found.exists:
             yield f"{principal.name!r} does not exist in {name}, so it exempts nobody there (names are exact, case included)"
+        elif all_of := next((one.name for one in sorted(found.through) if (one.kind, one.name.casefold()) in EVERYONE), None):
+            yield f"{principal.name!r} is held by {all_of!r} in {name}, so it exempts everyone there"

@@ -252,6 +252,13 @@ def test_exempt_readers_whom_no_target_has_are_a_warning(api: Api) -> None:
     assert api.create()["warnings"] == []
 
 
+def test_an_exempt_role_that_everyone_holds_is_a_warning(api: Api) -> None:
+    inventory.save_holders("snow", {Principal("role", "ALL_OF_US"): Holders(True, frozenset({Principal("role", "PUBLIC")}))})
+
+    (warning,) = api.create(exempt=[{"role": "ALL_OF_US"}])["warnings"]
+    assert "it exempts everyone there" in warning["reason"]
+
+
 def test_without_redis_a_rule_is_stored_and_is_due(api: Api, web: Any) -> None:
     web(LILY_REDIS_URL="redis://127.0.0.1:1/0")
 
