@@ -14,7 +14,7 @@ from typing import Any
 
 from connectors import registry
 from lily.domain import tagging
-from lily.domain.assets import COLUMN_TYPE
+from lily.domain.assets import COLUMN_TYPE, qualified_name
 from lily.domain.catalog import AssetState, Priority
 from lily.domain.classifications import Annotation, Place, lost, merge, stated, withdrawn
 from lily.domain.inventory import TableId
@@ -163,11 +163,19 @@ def _state(config: CatalogSettings, read: Sequence[Read], at: datetime, *, more_
 
 
 def source_of(catalog: str, kept: Kept) -> str:
-    """Whose word the annotation is. A nested field annotates the column that it is part of, beside that column's own asset."""
-    name = kept.tagging.asset.name
-    if kept.tagging.asset.type != COLUMN_TYPE or not name or all(name == place.column for place in kept.places):
+    """Whose word the annotation is: the catalog's for the asset that has the place's own name, for any other one that lies there
+    its own. So a nested field annotates the column that it is part of, and an asset that merely says it is some column adds to
+    what is known of that one, and takes nothing away.
+    """
+    asset, connection = kept.tagging.asset, kept.tagging.connection
+    if all(asset.qualified_name == _qualified_name(connection, place) for place in kept.places):
         return catalog
-    return f"{catalog} {name} {taggings.member(*kept.name)[-8:]}"
+    return f"{catalog} {asset.name} {taggings.member(*kept.name)[-16:]}"
+
+
+def _qualified_name(connection: str, place: Place) -> str:
+    parts = (place.table.database, place.table.schema, place.table.name, place.column)
+    return qualified_name(connection, *(part for part in parts if part is not None))
 
 
 def names_of(config: CatalogSettings, ids: Collection[str]) -> dict[str, tuple[str, ...]]:

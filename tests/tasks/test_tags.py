@@ -15,7 +15,7 @@ from tasks import doors, inbound, reconcile
 from tests.connectors.snowflake_account import NAME, Account, account
 from tests.domain.security import a_rule
 from tests.sandbox.conftest import snowflake, snowflake_process
-from tests.tasks.catalog import EMAIL, Governed, Tenant, atlan_process, tenant
+from tests.tasks.catalog import EMAIL, SNOW, Governed, Tenant, atlan_process, tenant
 from tests.tasks.conftest import Lily
 from tests.tasks.test_snowflake import CLEAR, FACTS, sweep_later, wake
 from tests.waiting import eventually
@@ -268,3 +268,17 @@ def forget_names() -> None:
 
 
 TOKEN = {"authorization": "Bearer sandbox"}
+
+
+def test_another_asset_that_claims_to_be_the_same_column_takes_no_tag_away(world: Governed) -> None:
+    world.atlan.tag(add=("PII",))
+    world.hand_over()
+    assert world.emails() == MASKED
+
+    where = {"databaseName": "DB", "schemaName": "S", "tableName": "T", "connectionQualifiedName": SNOW}
+    twin = {"typeName": "Column", "attributes": {"qualifiedName": f"{EMAIL}/twin", "name": "EMAIL", **where}}
+    made = world.atlan.http.post("/api/meta/entity/bulk", json={"entities": [twin]}, headers={"Authorization": "Bearer sandbox"})
+    assert made.is_success, made.text
+    world.hand_over()
+
+    assert world.emails() == MASKED
