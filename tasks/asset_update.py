@@ -26,10 +26,8 @@ from tasks.celery import celery
 
 log = logs.get(__name__)
 
-SOON_S = 10.0  # what has to be touched again sooner waits in Celery, later in the records for the sweep
 CALLS = 2  # of a batch: to read its assets and to write them
 PACE_MAX_S = 1.0
-EARLY_S = 0.02  # clocks of two machines may differ
 
 
 @celery.task(name="update_assets")
@@ -138,7 +136,7 @@ def again_soon(read: Iterable[Shown], *, even_now: bool = False) -> None:
         if shown.due_at is None:
             continue
         wait_s = (shown.due_at - now).total_seconds()
-        if wait_s >= SOON_S or (wait_s <= 0 and not even_now):
+        if wait_s >= bringing.SOON_S or (wait_s <= 0 and not even_now):
             continue
         lane_key, member = assets.waits_as(shown)
         by_lane.setdefault((lane_key, max(0.0, round(wait_s + 0.005, 2))), []).append(member)
@@ -151,7 +149,7 @@ def again_soon(read: Iterable[Shown], *, even_now: bool = False) -> None:
 
 
 def _is_ready(shown: Shown, now: datetime) -> bool:
-    return shown.due_at is not None and shown.due_at <= now + timedelta(seconds=EARLY_S)
+    return shown.due_at is not None and shown.due_at <= now + timedelta(seconds=bringing.EARLY_S)
 
 
 def _write(config: CatalogSettings, waiting: Sequence[Shown], priority: Priority) -> dict[str, Shown]:

@@ -26,6 +26,8 @@ from tasks.base import ATTEMPTS_UNBOUNDED, isolate, kind_of, reason_of
 
 log = logs.get(__name__)
 
+SOON_S = 10.0  # what is tried again sooner waits in Celery, later in the records for the sweep
+EARLY_S = 0.02  # clocks of two machines may differ
 LOOK_AGAIN_S = 60.0  # a search index may be behind
 WAIT_MAX_S = 60.0  # between two tries while the catalog is away: when it is back, people should soon see what is
 REFUSED_S = 900.0  # until an incident is tried again with which something is wrong
@@ -76,7 +78,7 @@ def bring(members: Sequence[str]) -> dict[str, Shown]:
     told = [name[2:] for name in members if name[:2] == "b:"]
     owing = {e.id: e for e in events.load_many(told, even_expired=True).values() if e.badge_due_at and e.state is State.PUBLISHED}
     keys: set[Key] = {(event.source, event.incident_id) for event in owing.values() if event.incident_id is not None}
-    keys |= {one.key for one in showings.load([name for name in members if name[:2] == "s:"]) if one.due_at is not None}
+    keys |= {one.key for one in showings.load([name for name in members if name[:2] == "s:"]) if _is_ready(one)}
     missing = unresolved.load([name for name in members if name[:2] == "n:"]).values()
     keys |= {key for one in missing for key in one.incidents}
     changed: dict[str, Shown] = {}
@@ -84,6 +86,11 @@ def bring(members: Sequence[str]) -> dict[str, Shown]:
     _put_off(dict(failed))
     events.end_badges(list(owing))
     return changed
+
+
+def _is_ready(one: Showing) -> bool:
+    """What was asked for is done at once; what failed, when its time has come."""
+    return one.due_at is not None and (one.failures == 0 or one.due_at <= clock.now() + timedelta(seconds=EARLY_S))
 
 
 def look_again(catalog: str, gone: Sequence[Shown], now: datetime) -> None:
@@ -115,7 +122,7 @@ def _bring(keys: Sequence[Key], again: Collection[TableRef]) -> dict[str, Shown]
             waiting[table].append(key)
     resolving.list_missing(resolved, waiting, now)
     last = [_after(known[aim.before.key], aim, now) for aim in aims]
-    showings.save_many([after for after in last if after != known[after.key]])  # what was asked anew meanwhile stays due
+    _again_soon(showings.save_many([after for after in last if after != known[after.key]]))  # what was asked meanwhile stays due
     _count(resolved)
     return changed
 
@@ -181,7 +188,15 @@ def _put_off(failed: Mapping[Key, Exception]) -> None:
         metrics.count("lily_errors_total", where="showing", kind=kind_of(error))
         log.warning("incident.not_shown", source=key[0], incident=key[1], reason=reason_of(error))
     known = showings.get_many(failed)
-    showings.save_many([_again(one, failed[key], now) for key, one in known.items()])
+    _again_soon(showings.save_many([_again(one, failed[key], now) for key, one in known.items()]))
+
+
+def _again_soon(saved: Mapping[Key, Showing]) -> None:
+    """Haste for those that are tried again soon; all are due in the records."""
+    now = clock.now()
+    for key, one in saved.items():
+        if one.due_at is not None and (wait_s := (one.due_at - now).total_seconds()) < SOON_S:
+            doors.update_assets_again(lanes.of_incidents(), [showings.member(key)], max(0.0, wait_s))
 
 
 def _count(resolved: resolving.Resolved) -> None:
