@@ -240,9 +240,9 @@ def outage(house: House) -> None:
     offer(house, alerts)
     disturbing.join()
     ended_at = time.time()
+    until(lambda: house.told(alerts), "the last badge", 180)
     published = sorted(at for _, at in house.system.take_messages())
     delays = [at - alert.at for at, alert in zip(published, alerts, strict=False)]
-    until(lambda: house.told(alerts), "the last badge", 180)
     after_s = max((house.seen.when(alert.asset, alert.number) or 0.0) for alert in alerts) - ended_at
     p99 = quantiles(delays)[1]
     house.promise(
