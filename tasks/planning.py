@@ -8,11 +8,14 @@ from connectors.contracts import Target as Connector
 from lily.domain import brake, carriers, classifications, matching
 from lily.domain.actual import Actual
 from lily.domain.brake import Limits, Protection, Verdict
+from lily.domain.branches import MaskSpec
 from lily.domain.inventory import Site, TableId
 from lily.domain.matching import Wanted
 from lily.domain.naming import Owner, Spec, body_hash, object_name
 from lily.domain.plan import Plan, diff
+from lily.domain.proofs import ExpectedObject
 from lily.domain.rules import Rule
+from lily.domain.steps import ChangeMask, ChangeRowPolicy, Step
 from lily.domain.targets import Target
 from lily.records import annotations, held, inventory, rules, table_states
 from lily.records.held import HeldPlan
@@ -80,7 +83,7 @@ def make(config: TargetSettings, tables: Collection[TableId], *, thorough: bool 
         actual = replace(actual, tables={**warehouse.read(config.name, beside).tables, **actual.tables})
         wanted = _wanted(live, actual, target)
         actual = _closer(config, target, actual, *_relevant(wanted, actual, target, live, thorough=thorough))
-    actual = _with_uses_of_tags(wanted, actual, target)
+    actual = genuine(config, _with_uses_of_tags(wanted, actual, target), _wished(wanted, actual, target))
     states = table_states.load(config.name, [*actual.tables, *tables])
     agreed = tuple(held.confirmed(config.name))
     asked = held.undone(config.name)
@@ -106,6 +109,36 @@ def _closer(config: TargetSettings, target: Target, actual: Actual, names: Colle
             uses[name].add(site)
     known = {name: replace(seen.objects[name], uses=frozenset(sites)) for name, sites in uses.items()}
     return replace(seen, objects={**seen.objects, **known})
+
+
+def genuine(config: TargetSettings, actual: Actual, written: Iterable[ExpectedObject]) -> Actual:
+    """The same, but for bodies with a mark that is not that of what Lily writes: somebody made it, so they are not known.
+
+    What an earlier revision of the dialect has written cannot be written again to be compared.
+    """
+    revision = target_of(config).can.revision
+    forged = {
+        thing.name: replace(known, body=None)
+        for thing in written
+        if (known := actual.objects.get(thing.name)) and known.mark
+        if known.body == thing.body == body_hash(thing.spec, revision)
+        if known.mark not in connector(config).render(config.name, _writing(thing))
+    }
+    return replace(actual, objects={**actual.objects, **forged}) if forged else actual
+
+
+def _writing(thing: ExpectedObject) -> Step:
+    if isinstance(thing.spec, MaskSpec):
+        return ChangeMask(thing.name, thing.spec, thing.body, "")
+    return ChangeRowPolicy(thing.name, thing.spec, thing.body, "")
+
+
+def _wished(wanted: Wanted, actual: Actual, target: Target) -> Iterator[ExpectedObject]:
+    """All objects that may carry what is wanted, with the bodies that they are to have."""
+    for spec in dict.fromkeys(_specs(wanted)):
+        body = body_hash(spec, target.can.revision)
+        for known in carriers.generations(object_name(target.installation, spec), actual):
+            yield ExpectedObject(known.name, spec, body)
 
 
 def _carried(config: TargetSettings, actual: Actual) -> Iterator[tuple[Site, str]]:

@@ -131,9 +131,10 @@ def _compare(config: TargetSettings, page: Sequence[TableState]) -> dict[TableId
     warehouse = planning.connector(config)
     proven = [state for state in page if state.outcome in {State.ENFORCED, State.ATTACHED}]
     actual = warehouse.read(config.name, [state.table.id for state in proven])
-    names = {thing.name for state in proven for thing in state.expected.objects}
-    actual = warehouse.closer(config.name, actual, names, ())
-    exempt = {principal for state in proven for thing in state.expected.objects for principal in thing.spec.principals}
+    things = [thing for state in proven for thing in state.expected.objects]
+    actual = warehouse.closer(config.name, actual, {thing.name for thing in things}, ())
+    actual = planning.genuine(config, actual, things)
+    exempt = {principal for thing in things for principal in thing.spec.principals}
     held = warehouse.holders(config.name, exempt) if exempt else {}
     known: list[Principal] = [principal for principal, holders in held.items() if holders.exists]
     found = {

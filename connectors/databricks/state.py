@@ -57,9 +57,17 @@ def closer(instance: str, actual: Actual, names: Collection[str], used: Collecti
     """See contracts.Target. Where functions are attached is not told: that would take the list of all tables of the metastore."""
     wanted = [actual.objects[name] for name in sorted(set(names) | set(used)) if name in actual.objects]
     home = home_of(instance)
-    answers = client.each(instance, wanted, lambda one: body(instance, home, one.name))
-    known = {one.name: replace(one, body=answer) for one, answer in zip(wanted, answers, strict=True)}
+    answers = client.each(instance, wanted, lambda one: catalog.function(instance, home.database, home.schema, one.name))
+    known = {one.name: replace(one, **_proven(instance, answer)) for one, answer in zip(wanted, answers, strict=True)}
     return replace(actual, objects={**actual.objects, **known})
+
+
+def _proven(instance: str, one: Function | None) -> dict[str, Any]:
+    """The body of a function that there is, and the mark that proves it where texts are kept as they were written."""
+    if one is None:
+        return {"body": None, "mark": ""}
+    keeps = settings().targets[instance].keeps_bodies
+    return {"body": body_of(instance, one), "mark": bodies.mark_of(one.text) if keeps else ""}
 
 
 def body(instance: str, home: Home, name: str, written: str | None = None) -> str | None:

@@ -55,6 +55,12 @@ def body_of(text: str) -> str | None:
     return mark[1] if mark and _digest(mark[1], text) == mark[2] else None
 
 
+def mark_of(text: str) -> str:
+    """The mark as it stands in the text: another text has another one. Empty if there is none."""
+    mark = MARK.search(text)
+    return mark[0] if mark else ""
+
+
 def is_written(text: str, written: str) -> bool:
     """Whether `text`, read back, is what Lily wrote, token by token. A mark alone can be made by whoever knows how."""
     return list(_tokens(text)) == list(_tokens(written))

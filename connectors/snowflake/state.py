@@ -115,8 +115,8 @@ def closer(instance: str, actual: Actual, names: Collection[str], used: Collecti
         if not seen <= (uses[name] or frozenset()):
             uses[name] = None  # what the account tells of the object is not all
     known = {
-        one.name: replace(one, body=answer, uses=uses.get(one.name))
-        for one, answer in zip(wanted, answers[: len(wanted)], strict=True)
+        one.name: replace(one, body=bodies.body_of(text), mark=bodies.mark_of(text), uses=uses.get(one.name))
+        for one, text in zip(wanted, answers[: len(wanted)], strict=True)
     }
     return replace(actual, objects={**actual.objects, **known})
 
@@ -136,10 +136,15 @@ def body(instance: str, home: Home, name: str, kind: ObjectKind, written: str | 
 
     `written`: the text that is expected. Without it a body counts that somebody edited who knows how marks are made.
     """
+    text = _text(instance, home, name, kind)
+    return bodies.body_of(text) if written is None or bodies.is_written(text, written) else None
+
+
+def _text(instance: str, home: Home, name: str, kind: ObjectKind) -> str:
+    """The text of a body; empty if the object is gone."""
     statement = f"DESCRIBE {WORDS[kind]} {home.named(name)}"
     answer = _unless_gone(lambda: client.run(instance, statement, about="read back"))
-    text = str(answer.dicts[0]["body"]) if answer and answer.rows else ""
-    return bodies.body_of(text) if written is None or bodies.is_written(text, written) else None
+    return str(answer.dicts[0]["body"]) if answer and answer.rows else ""
 
 
 def references(instance: str, table: TableId, domain: str) -> list[Reference]:
@@ -333,8 +338,8 @@ def _tags(instance: str, home: Home, table: TableId, function: str) -> frozenset
     )
 
 
-def _body(instance: str, home: Home, one: ActualObject) -> Callable[[], str | None]:
-    return lambda: body(instance, home, one.name, one.kind)
+def _body(instance: str, home: Home, one: ActualObject) -> Callable[[], str]:
+    return lambda: _text(instance, home, one.name, one.kind)
 
 
 def _uses(instance: str, home: Home, one: ActualObject) -> Callable[[], frozenset[Site] | None]:

@@ -56,6 +56,8 @@ class ActualObject:
     dialect wrote into it, or from the comment where body and comment can only change in one statement. None if it cannot be
     told, or the text is not the one last seen: then somebody changed it by hand, and it is written again.
     `uses` are all places in the whole target where it is attached, those outside the tables that were read too; None: unknown.
+    `mark`: the part of the text that proves the body, as the statement has it that writes this text and no other. Whoever knows
+    how can make one for a text of their own; empty: the target does not tell.
     """
 
     name: str
@@ -64,6 +66,7 @@ class ActualObject:
     comment: Comment | None = None
     body: str | None = None
     uses: frozenset[Site] | None = None
+    mark: str = ""
 
 
 @dataclass(frozen=True)
