@@ -109,7 +109,7 @@ def diff(wanted: Wanted, actual: Actual, target: Target, keep: frozenset[Site] =
 
     A table that was read and is not in `wanted` is left with nothing of ours. Places in `keep` stay exactly as they are.
     """
-    actual = as_read(actual)
+    actual = tags.without_theirs(as_read(actual), target)
     read = sorted(actual.tables)
     decided = {name: _decide(wanted.tables.get(name), actual.tables[name], keep) for name in read}
     wishes = {site: wish for one in decided.values() for site, wish in one.wishes.items()}

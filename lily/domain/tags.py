@@ -1,6 +1,7 @@
 """Lily's own tags in a plan: which may be set, which are stale, and the tag objects of targets that have them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from lily.domain.actual import Actual
 from lily.domain.inventory import TableId
@@ -14,12 +15,28 @@ Tags = Mapping[TableId, frozenset[TagEntry]]
 
 def settable(wanted: Wanted, actual: Actual, target: Target) -> Tags:
     """The tags that each table is to have; a key that somebody else's tag object holds is not Lily's to set."""
-    theirs = {key for key, tag in actual.tags.items() if tag.owner is not Owner.OURS} if target.can.tags_are_objects else set()
+    theirs = _theirs(actual, target)
     return {
         name: frozenset(entry for entry in table.tags if entry.key not in theirs)
         for name, table in wanted.tables.items()
         if name in actual.tables
     }
+
+
+def without_theirs(actual: Actual, target: Target) -> Actual:
+    """The same, without tags whose objects somebody else made under a key of Lily's: what those are set to is theirs."""
+    theirs = _theirs(actual, target)
+    if not theirs:
+        return actual
+    kept = {
+        name: replace(table, tags=frozenset(entry for entry in table.tags if entry.key not in theirs))
+        for name, table in actual.tables.items()
+    }
+    return replace(actual, tables=kept)
+
+
+def _theirs(actual: Actual, target: Target) -> set[str]:
+    return {key for key, tag in actual.tags.items() if tag.owner is not Owner.OURS} if target.can.tags_are_objects else set()
 
 
 def stale(now: frozenset[TagEntry], then: frozenset[TagEntry]) -> list[TagEntry]:

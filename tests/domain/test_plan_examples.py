@@ -258,6 +258,18 @@ def test_of_several_row_filters_none_goes_because_another_cannot_be_stated_any_m
     assert house.in_force()[Site(table.id)] == before[Site(table.id)]
 
 
+def test_a_tag_under_one_of_our_keys_that_somebody_else_made_stays_where_they_set_it():
+    house, classes = of_one_rule(columns=1, tables=1)
+    (table,) = house.tables.values()
+    house.tags["lily_prod__secret"] = "somebody's"
+    table.tags["c0", "lily_prod__secret"] = "x"
+    run(house, plan_for(house, [a_rule()], classes))
+    run(house, plan_for(house, [], {}))
+
+    assert table.tags == {("c0", "lily_prod__secret"): "x"}
+    assert house.tags == {"lily_prod__secret": "somebody's"}
+
+
 def test_a_view_is_tagged_even_where_it_cannot_be_masked():
     view = a_table("v", kind=TableKind.VIEW, one="text")
     house = Warehouse(BRICKS, {view.id: Held(view)})
