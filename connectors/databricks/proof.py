@@ -38,6 +38,7 @@ KNOWN = (  # in the words in which masks are written
     "WHEN length(V) <> 0 THEN concat(left(sha2(concat('', V), 256), 8), right(V, 2), repeat('*', length(V) - 1)) ELSE V END"
 )
 EVALUATED = "the body in force was evaluated with these memberships; no proof group has them"
+EDITED = "the body in force is not what Lily wrote, so it was not evaluated"
 
 _ready: dict[tuple[int, str], Readiness] = {}
 _assumed: dict[tuple[int, str], tuple[str, ...]] = {}
@@ -163,7 +164,10 @@ def _tried(instance: str, thing: ExpectedObject) -> dict[Behaviour, Seen]:
     found = catalog.function(instance, home.database, home.schema, thing.name)
     if found is None:
         raise Permanent(f"{thing.name} is not there any more")
-    texts = [bodies.evaluated(found.text, behaviour.reader) for behaviour in thing.behaviours]
+    written = _written(thing, home)
+    keeps = settings().targets[instance].keeps_bodies
+    is_own = not keeps or written is None or bodies.is_written(found.text, written)  # else Lily must not run its words
+    texts = [bodies.evaluated(found.text, behaviour.reader) for behaviour in thing.behaviours] if is_own else []
     assumed = _assumed.get((os.getpid(), instance), ()) if thing.spec.principals else ()
     asks: list[Any] = [partial(_asked, instance, thing, trial, texts, "")]
     asks += [partial(_role, instance, thing, trial, group) for group in assumed]
@@ -174,10 +178,10 @@ def _tried(instance: str, thing: ExpectedObject) -> dict[Behaviour, Seen]:
             return {behaviour: Seen(None, why=f"it could not be tried: {refusal.reason}") for behaviour in thing.behaviours}
         raise Permanent(f"{thing.name} fails when it is read: {refusal.reason}") from None
     everybody = {shown.held: shown for shown in (*filter(None, roles), own)}
-    seen = {
-        behaviour: _judged(trial, behaviour, everybody.get(behaviour.reader) or replace(own, cells=own.evaluated[place]))
-        for place, behaviour in enumerate(thing.behaviours)
-    }
+    seen: dict[Behaviour, Seen] = {}
+    for place, behaviour in enumerate(thing.behaviours):
+        shown = everybody.get(behaviour.reader) or (replace(own, cells=own.evaluated[place]) if texts else None)
+        seen[behaviour] = _judged(trial, behaviour, shown) if shown else Seen(None, why=EDITED)
     return _with_level(instance, seen, everybody)
 
 
@@ -187,7 +191,7 @@ def _judged(trial: Trial, behaviour: Behaviour, shown: _Shown) -> Seen:
 
 def _with_level(instance: str, seen: Mapping[Behaviour, Seen], everybody: Collection[Reader]) -> dict[Behaviour, Seen]:
     """What was evaluated says so; and it means nothing for a group that there is not."""
-    evaluated = {behaviour for behaviour in seen if behaviour.reader not in everybody}
+    evaluated = {behaviour for behaviour, one in seen.items() if behaviour.reader not in everybody and one.shown is not None}
     asked = sorted({principal for behaviour in evaluated for principal in behaviour.reader})
     ids = client.each(instance, asked, lambda principal: groups.named(instance, principal.name))
     missing = {principal for principal, found in zip(asked, ids, strict=True) if found is None}
