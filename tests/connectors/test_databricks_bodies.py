@@ -3,9 +3,9 @@
 import pytest
 
 from connectors import databricks as connector
-from connectors.databricks.proof import EDITED
+from connectors.databricks.proof import EDITED, EVALUATED
 from lily.domain.inventory import TableId
-from tests.connectors.databricks_workspace import NAME, Workspace, workspace
+from tests.connectors.databricks_workspace import INSIDE, NAME, Workspace, workspace
 from tests.domain.security import a_rule
 from tests.sandbox.conftest import databricks, databricks_process
 
@@ -20,7 +20,8 @@ T = TableId("analytics", "crm", "customers")
 def test_words_that_lily_did_not_write_are_not_evaluated_in_its_name(workspace: Workspace, words: str) -> None:
     plan = workspace.enforce([a_rule("r1", "redact", match={"columns": ["email"]}, exempt=[{"group": "data_stewards"}])], T)
     [thing] = plan.tables[0].expected.objects
-    assert connector.prove(NAME, [thing])
+    workspace.stand_in.post("groups", name="data_stewards", remove_groups=[INSIDE])  # nobody can be asked: it is evaluated
+    assert EVALUATED in {one.why for one in connector.prove(NAME, [thing]).values()}
 
     workspace.sql(f"CREATE OR REPLACE FUNCTION gov.lily.{thing.name}(V STRING) RETURNS STRING RETURN {words}")
     seen = connector.prove(NAME, [thing])
