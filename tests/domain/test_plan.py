@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lily.domain.brake import Protection, planned, weakenings
+from lily.domain.brake import Protection, kept, planned, weakenings
 from lily.domain.matching import Wanted
 from lily.domain.plan import diff
 from tests.domain.epochs import OTHERS, TABLES, a_warehouse, asked, epochs, run, settle, some_tables, targets, want
@@ -181,7 +181,7 @@ def test_without_what_the_brake_holds_a_plan_weakens_nobody(target, first, secon
     settle(house, first)
     before, wish = protections(house), want(second, target)
     lost = weakenings(before, planned(wish, before))
-    run(house, diff(wish, house.read(set(house.tables)), target, frozenset(one.site for one in lost)))
+    run(house, diff(wish, house.read(set(house.tables)), target, kept(wish, before) | {one.site for one in lost}))
 
     assert weakenings(before, protections(house)) == ()
 
@@ -193,6 +193,6 @@ def test_every_place_that_a_plan_weakens_was_told_before(target, first, second):
     settle(house, first)
     before, wish = protections(house), want(second, target)
     told = weakenings(before, planned(wish, before))
-    settle(house, second)
+    run(house, diff(wish, house.read(set(house.tables)), target, kept(wish, before)))
 
     assert weakenings(before, protections(house)) == told
