@@ -7,7 +7,6 @@ from enum import IntEnum
 
 from lily.domain.assets import Asset, Found
 
-
 ECHO = "catalog_echo"  # the type of an event by which Lily's own write comes back: nothing follows from it
 
 

@@ -96,7 +96,8 @@ def test_a_delivery_without_an_incident_fits_its_schema_too() -> None:
 
 def test_each_type_has_a_schema_and_each_schema_a_type() -> None:
     types = [*TYPES.values(), UNKNOWN, WEAKENED]
-    assert {path.name for path in SCHEMAS.glob("*.json")} == {f"{name}.v1.json" for name in types}
+    files = {path.name for path in SCHEMAS.glob("*.json")} - {"lily.rule.v1.json"}  # of rules in files, no message
+    assert files == {f"{name}.v1.json" for name in types}
 
 
 @pytest.mark.parametrize("column", ["EMAIL", None])
