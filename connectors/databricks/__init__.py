@@ -6,7 +6,7 @@ Importing this loads nothing of the vendor's.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from connectors.contracts import Done, Readiness
-from connectors.databricks import client, proof, state, uses
+from connectors.databricks import client, listing, proof, state, uses
 from connectors.databricks.bodies import REVISION
 from connectors.databricks.dialect import ALTERED, TAGGED
 from connectors.databricks.dialect import render as render_step
@@ -14,11 +14,26 @@ from lily.domain.actual import Actual
 from lily.domain.inventory import Table, TableId, TableKind
 from lily.domain.proofs import Behaviour, Expected, ExpectedObject, Observed, Seen
 from lily.domain.rules import Principal
-from lily.domain.steps import AttachMasks, DetachMasks, DropMask, DropRowPolicy, SetTags, Step, TagEntry, UnsetTags, apart
+from lily.domain.steps import (
+    AttachMasks,
+    ChangeMask,
+    ChangeRowPolicy,
+    CreateMask,
+    CreateRowPolicy,
+    DetachMasks,
+    DropMask,
+    DropRowPolicy,
+    SetTags,
+    Step,
+    TagEntry,
+    UnsetTags,
+    apart,
+)
 from lily.domain.targets import Capabilities, Cause, Holders, SideEffect
 from lily.runtime.settings import settings
 
 ALTER_S = 0.5  # what one ALTER takes on a warm warehouse; those of one script run one after the other
+SHARED = (CreateMask, ChangeMask, DropMask, CreateRowPolicy, ChangeRowPolicy, DropRowPolicy)
 COLUMNS_MAX = 100  # in one script
 TAGS_MAX = 50  # on one object
 EITHER = (Cause.MASK, Cause.ROW_POLICY)
@@ -97,7 +112,11 @@ def execute(instance: str, step: Step) -> Done:
     statement = render(instance, step)
     if isinstance(step, DropMask | DropRowPolicy):
         uses.refuse_if_used(instance, step.name)
-    return Done(statement, client.run(instance, statement, longer_s=ALTER_S * _size(step)).query_id)
+    try:
+        return Done(statement, client.run(instance, statement, longer_s=ALTER_S * _size(step)).query_id)
+    finally:
+        if isinstance(step, SHARED):
+            listing.touch(instance, [step.name])
 
 
 def _size(step: Step) -> int:
@@ -121,3 +140,4 @@ def close(instance: str) -> None:
     client.close(instance)
     proof.forget(instance)
     uses.forget(instance)
+    listing.forget(instance)

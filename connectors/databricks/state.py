@@ -6,15 +6,15 @@ functions are stored in lower case; those of columns keep theirs.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from connectors.databricks import bodies, catalog, client, groups
+from connectors.databricks import bodies, catalog, client, groups, listing
 from connectors.databricks.catalog import Carried, Described, Function, Tags
 from connectors.databricks.dialect import ALTERED, Home
 from lily.domain.actual import Actual, ActualObject, ActualTable, Attached, ObjectKind
 from lily.domain.inventory import Table, TableId
-from lily.domain.naming import Comment, Owner, is_own_tag, owner
+from lily.domain.naming import Owner, is_own_tag, owner
 from lily.domain.naming import read as read_comment
 from lily.domain.rules import Principal
 from lily.domain.steps import TagEntry
@@ -38,13 +38,14 @@ def salt() -> str:
 def read(instance: str, tables: Collection[TableId]) -> Actual:
     """See contracts.Target."""
     home, names = home_of(instance), list(tables)
-    asks: list[Any] = [partial(catalog.functions, instance, home.database, home.schema)]
+    asks: list[Any] = [partial(listing.functions, instance, home.database, home.schema)]
     asks += [partial(catalog.table, instance, name) for name in names]
     asks += [partial(catalog.policies, instance, name) for name in names]
     known, *answers = client.each(instance, asks, lambda ask: ask())
     there = [(one, reaching) for one, reaching in zip(answers[: len(names)], answers[len(names) :], strict=True) if one]
     tagged = client.each(instance, there, lambda found: catalog.tags(instance, found[0].table))
-    objects = {one.name: _object(one) for one in known}
+    ours = settings().installation
+    objects = {name: _object(one, ours) for name, one in known.items()}
     read = [
         _table(described, own, policies, home, objects)
         for (described, policies), own in zip(there, tagged, strict=True)
@@ -55,17 +56,27 @@ def read(instance: str, tables: Collection[TableId]) -> Actual:
 
 def closer(instance: str, actual: Actual, names: Collection[str], used: Collection[str]) -> Actual:
     """See contracts.Target. Where functions are attached is not told: that would take the list of all tables of the metastore."""
-    wanted = [actual.objects[name] for name in sorted(set(names) | set(used)) if name in actual.objects]
-    home = home_of(instance)
-    answers = client.each(instance, wanted, lambda one: catalog.function(instance, home.database, home.schema, one.name))
-    known = {one.name: replace(one, **_proven(instance, answer)) for one, answer in zip(wanted, answers, strict=True)}
-    return replace(actual, objects={**actual.objects, **known})
+    home, wanted = home_of(instance), sorted((set(names) | set(used)) & actual.objects.keys())
+    found, ours = listing.named(instance, home.database, home.schema, wanted), settings().installation
+    known = {name: replace(_object(one, ours), **_proven(instance, one)) for name, one in found.items() if one is not None}
+    objects = {**{name: one for name, one in actual.objects.items() if name not in found}, **known}
+    return Actual({name: _owned(table, objects) for name, table in actual.tables.items()}, objects, actual.tags)
 
 
-def _proven(instance: str, one: Function | None) -> dict[str, Any]:
-    """The body of a function that there is, and the mark that proves it where texts are kept as they were written."""
-    if one is None:
-        return {"body": None, "mark": ""}
+def _owned(table: ActualTable, objects: Mapping[str, ActualObject]) -> ActualTable:
+    """The table, with whose is what it carries by what is known now: the list that told it first may be some seconds old."""
+
+    def now(what: Attached) -> Attached:
+        if what.owner is Owner.FOREIGN:
+            return what
+        return replace(what, owner=objects[what.name].owner if what.name in objects else Owner.FOREIGN)
+
+    masks = {column: now(mask) for column, mask in table.masks.items()}
+    return replace(table, masks=masks, rows=now(table.rows) if table.rows else None)
+
+
+def _proven(instance: str, one: Function) -> dict[str, Any]:
+    """The body of a function, and the mark that proves it where texts are kept as they were written."""
     keeps = settings().targets[instance].keeps_bodies
     return {"body": body_of(instance, one), "mark": bodies.mark_of(one.text) if keeps else ""}
 
@@ -148,14 +159,11 @@ def _attached(one: Carried, home: Home, objects: Mapping[str, ActualObject]) -> 
     return Attached(known.name, known.owner, columns)
 
 
-def _object(one: Function) -> ActualObject:
+@lru_cache(maxsize=20_000)
+def _object(one: Function, installation: str) -> ActualObject:
     comment = read_comment(one.comment)
     kind = ObjectKind.MASK if one.arguments[:1] == ("v",) else ObjectKind.ROW_POLICY
-    return ActualObject(one.name, kind, _owner(comment), comment)
-
-
-def _owner(comment: Comment | None) -> Owner:
-    return owner(comment, settings().installation)
+    return ActualObject(one.name, kind, owner(comment, installation), comment)
 
 
 def _own_tags(tagged: Tags) -> frozenset[TagEntry]:
