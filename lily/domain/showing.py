@@ -82,8 +82,10 @@ class Shown:
 def tell(shown: Shown, key: str, told: Entry, at: datetime) -> Shown:
     """With an incident as it is told now; an earlier version than the one known changes nothing."""
     known = shown.incidents.get(key) or Entry(0, None)
-    if known.version > told.version or (known.version == 0 and told.incident is None):
+    if known.version > told.version:
         return shown
+    if known.version == 0 and told.incident is None:  # nothing to show, but an opening that comes late must not be shown either
+        return replace(shown, incidents=_forgetful({**shown.incidents, key: told}))
     is_seen = known.incident != told.incident
     is_new = is_seen or known.status != told.status
     number = shown.asked + 1 if is_new else known.number

@@ -48,6 +48,7 @@ class Up:
         self.output = folder / "output"
         self.environ = {name: str(free_port()) for name in DEFAULT_PORTS}
         self.environ |= {"LILY_RUN_DATA": str(self.data), "LILY_BUS": "default", "PATH": os.environ["PATH"]}
+        self.environ["LILY_SOURCES"] = "monte-carlo"  # the web process of these tests takes no webhooks
         (folder / "web.py").write_text(WEB)
         self.web = f"web: python {folder}/web.py"
 
