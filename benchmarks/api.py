@@ -13,7 +13,7 @@ from benchmarks.system import Failed
 
 ASKS_EVERY_S = 1 / 30
 DONE = ("enforced", "nothing_to_do")
-SETTLED = (*DONE, "held", "attached", "partly_enforced", "failed", "conflict")
+MOVING = {"pending", "applying", "drifted"}
 
 
 class Api:
@@ -79,7 +79,18 @@ class Api:
     def tables(self, rule: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         """How many tables are in which state, by target."""
         told = self.ask("GET", f"/security/rules/{rule['id']}/propagations?limit=1")[0]
+        if told["version"] != rule["version"]:
+            return {}
         return {one["target"]: dict(one["tables"]) for one in told["targets"]}
+
+    def await_end(self, rule: Mapping[str, Any], within_s: float) -> float:
+        """Seconds until no table was on its way any more in any target, however it ended. Raises Failed when time is up."""
+        began_at = time.monotonic()
+        while not (tables := self.tables(rule)) or any(MOVING & of.keys() or not of for of in tables.values()):
+            if time.monotonic() - began_at > within_s:
+                raise Failed(f"rule {rule['id']} is still on its way after {within_s:g} s: {tables}")
+            self._take_turn()
+        return time.monotonic() - began_at
 
     def await_state(self, rule: Mapping[str, Any], within_s: float, wanted: Sequence[str] = DONE) -> float:
         """Seconds until a rule was seen in one of these states, polled. Raises Failed when time is up."""
