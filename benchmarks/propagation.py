@@ -91,6 +91,8 @@ def rules(house: House) -> None:
 def _changes_of(house: House, made: Sequence[dict[str, Any]]) -> tuple[list[float], list[str]]:
     """120 changes, 2 a second: how long each took until it was enforced everywhere, and what was not as it should be then."""
     api, took, wrong, fresh = house.api, list[float](), list[str](), dict[int, dict[str, Any]]()
+    moments = list[tuple[int, int, int]]()
+    house.figures["each change: number, kind, ms"] = moments
 
     def change(number: int, at: float) -> None:
         time.sleep(max(0.0, at - time.monotonic()))
@@ -107,6 +109,7 @@ def _changes_of(house: House, made: Sequence[dict[str, Any]]) -> tuple[list[floa
                 rule = api.delete(fresh[number - 5]["id"])  # not before somebody has seen it enforced
             api.await_state(rule, 30)
             took.append(time.monotonic() - began_at)
+            moments.append((number, kind, round(took[-1] * 1000)))
             mine = [c for c in range(COLUMNS) if (c >= COLUMNS // 2) == bool(place % 2)]
             rows = [one.row(f"t{place // 2}", mine) for one in house.warehouses]
             is_null = all(cell is None for row in rows for cell in row)
