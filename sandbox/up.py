@@ -260,10 +260,10 @@ class Run:
 
 def for_targets(commands: Mapping[str, str], targets: list[str]) -> dict[str, str]:
     """The commands with a worker for each target: its own, else one made after that of a target of `make run`."""
-    of_targets = {name: commands[f"worker-{name}"] for name in TARGETS if f"worker-{name}" in commands}
-    others = {name: command for name, command in commands.items() if name.removeprefix("worker-") not in of_targets}
-    patterns = [command.replace(name, "{target}") for name, command in of_targets.items()]
-    workers = {f"worker-{name}": patterns[0].replace("{target}", name) for name in targets} if patterns else {}
+    own = {name: commands[f"worker-{name}"] for name in TARGETS if f"worker-{name}" in commands}
+    others = {name: command for name, command in commands.items() if name.removeprefix("worker-") not in own}
+    pattern = next((command.replace(name, "{target}") for name, command in own.items()), "")
+    workers = {f"worker-{name}": own.get(name) or pattern.replace("{target}", name) for name in targets} if own else {}
     return {**others, **workers}
 
 

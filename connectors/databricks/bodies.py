@@ -1,29 +1,29 @@
 """Bodies of functions: what each reader sees, in Databricks SQL, and the mark by which a body is known again.
 
-A mask is a function of V, a row filter one of A0, A1 ... A body begins with a branch that is never taken and holds, as a
-literal, the body's name (naming.body_hash) and a digest over that name and all other tokens. So the text that is read back
-proves which body is in force and that nobody has edited it. White space and the case of key words, which the service may
-change, do not count. Every branch is cast to the type of the column, as an argument and a result that differ are cast by the
-service, and where that fails silently, to NULL.
+A mask is a function of V, a row filter one of A0, A1 ... The mark in a body (lily.domain.marks) proves which one is in
+force. Every branch is cast to the type of the column, as an argument and a result that differ are cast by the service, and
+where that fails silently, to NULL.
 
 NULL-safe: a group that there is not has no members, and what is not known (NULL) leads to stricter branches.
 """
 
-import hashlib
 import re
-from collections.abc import Iterator
 from datetime import date, datetime
 
 from connectors.databricks.quoting import literal
+from lily.domain import marks
 from lily.domain.branches import Condition, MaskSpec, Reader
 from lily.domain.inventory import Family
+from lily.domain.marks import Tokens
 from lily.domain.masking import MaskType
 from lily.domain.rows import Argument, RowCondition, RowSpec
 from lily.domain.rules import Action, ActionKind, Literal, Operator, Principal
 
 REVISION = "databricks-1"
-MARK = re.compile(r"'lily:([0-9a-f]{32}):([0-9a-f]{32})'")
-TOKEN = re.compile(r"\s+|'(?:[^'\\]|\\.)*'|`(?:[^`]|``)*`|[A-Za-z_][A-Za-z0-9_]*|[0-9][0-9.]*(?:[eE][+-]?[0-9]+)?|.", re.DOTALL)
+TOKENS = Tokens(
+    re.compile(r"\s+|'(?:[^'\\]|\\.)*'|`(?:[^`]|``)*`|[A-Za-z_][A-Za-z0-9_]*|[0-9][0-9.]*(?:[eE][+-]?[0-9]+)?|.", re.DOTALL),
+    "'`",
+)
 COMPARED = {
     Operator.EQUAL: "=",
     Operator.NOT_EQUAL: "<>",
@@ -39,41 +39,24 @@ def mask(spec: MaskSpec, body: str, salt: str) -> str:
     *earlier, last = spec.branches
     cases = [f"WHEN {_all(branch.conditions)} THEN {_shown(branch.action, spec.type, salt)}" for branch in earlier]
     null = f"CAST(NULL AS {spec.type.signature})"
-    return _marked(f"THEN {null} {' '.join([*cases, ''])}ELSE {_shown(last.action, spec.type, salt)} END", body)
+    return marks.marked(f"THEN {null} {' '.join([*cases, ''])}ELSE {_shown(last.action, spec.type, salt)} END", body, TOKENS)
 
 
 def rows(spec: RowSpec, body: str) -> str:
     """The body of a function that tells whether a row shows, over A0, A1 ..."""
     conditions = " AND ".join(f"({_condition(one, spec.arguments[one.argument])})" for one in spec.conditions)
-    return _marked(f"THEN FALSE ELSE {conditions} END", body)
+    return marks.marked(f"THEN FALSE ELSE {conditions} END", body, TOKENS)
 
 
 def marked(expression: str, body: str) -> str:
     """Any expression of type STRING as a body."""
-    return _marked(f"THEN CAST(NULL AS STRING) ELSE {expression} END", body)
-
-
-def body_of(text: str) -> str | None:
-    """The name of the body that `text`, read back from the service, proves; None if it has none or was edited."""
-    mark = MARK.search(text)  # the first: a value that a rule names may look like one too
-    return mark[1] if mark and _digest(mark[1], text) == mark[2] else None
-
-
-def mark_of(text: str) -> str:
-    """The mark as it stands in the text: another text has another one. Empty if there is none."""
-    mark = MARK.search(text)
-    return mark[0] if mark else ""
-
-
-def is_written(text: str, written: str) -> bool:
-    """Whether `text`, read back, is what Lily wrote, token by token. A mark alone can be made by whoever knows how."""
-    return list(_tokens(text)) == list(_tokens(written))
+    return marks.marked(f"THEN CAST(NULL AS STRING) ELSE {expression} END", body, TOKENS)
 
 
 def evaluated(text: str, reader: Reader) -> str:
     """A body with each question for a group answered as for `reader`. Raises ValueError if one cannot be read."""
     held = {literal(principal.name) for principal in reader}
-    tokens = TOKEN.findall(text)
+    tokens = TOKENS.pattern.findall(text)
     parts: list[str] = []
     at = 0
     while at < len(tokens):
@@ -93,25 +76,6 @@ def evaluated(text: str, reader: Reader) -> str:
 def asks(principal: Principal) -> str:
     """Whether the reader is in a group."""
     return f"is_account_group_member({literal(principal.name)})"
-
-
-def _marked(rest: str, body: str) -> str:
-    digest = _digest(body, f"CASE WHEN 'lily:{body}:{'0' * 32}' IS NULL {rest}")
-    return f"CASE WHEN 'lily:{body}:{digest}' IS NULL {rest}"
-
-
-def _digest(body: str, text: str) -> str:
-    """32 hex digits over the body's name and all tokens but the mark."""
-    return hashlib.sha256("\n".join([body, *_tokens(text)]).encode()).hexdigest()[:32]
-
-
-def _tokens(text: str) -> Iterator[str]:
-    is_marked = False
-    for token in TOKEN.findall(text):
-        if not is_marked and MARK.fullmatch(token):
-            is_marked = True
-        elif not token.isspace():
-            yield token if token[0] in "'`" else token.upper()
 
 
 def _all(conditions: tuple[Condition, ...]) -> str:

@@ -21,6 +21,7 @@ from connectors.databricks.catalog import Carried
 from connectors.databricks.dialect import Home, create_function
 from connectors.databricks.quoting import literal
 from connectors.databricks.trials import Trial
+from lily.domain import marks
 from lily.domain.branches import MaskSpec, Reader
 from lily.domain.inventory import TableId
 from lily.domain.naming import body_hash, prefix
@@ -141,7 +142,7 @@ def _check(instance: str, remarks: tuple[str, ...]) -> Readiness:
     kept = catalog.function(instance, home.database, home.schema, name)
     if [list(row) for row in told] != [[KNOWN_TEXT]]:
         return Readiness(False, "a function did not tell a stranger apart in a case whose answer is known", remarks)
-    if settings().targets[instance].keeps_bodies and (kept is None or bodies.body_of(kept.text) != KNOWN_BODY):
+    if settings().targets[instance].keeps_bodies and (kept is None or marks.body_of(kept.text, bodies.TOKENS) != KNOWN_BODY):
         why = "functions are not read back as they were written; set KEEPS_BODIES=false to believe their comments"
         return Readiness(False, why, remarks)
     return Readiness(True, remarks=remarks)
@@ -166,7 +167,8 @@ def _tried(instance: str, thing: ExpectedObject) -> dict[Behaviour, Seen]:
         raise Permanent(f"{thing.name} is not there any more")
     written = _written(thing, home)
     keeps = settings().targets[instance].keeps_bodies
-    is_own = not keeps or written is None or bodies.is_written(found.text, written)  # else Lily must not run its words
+    # words that somebody else wrote are not Lily's to run
+    is_own = not keeps or written is None or marks.is_written(found.text, written, bodies.TOKENS)
     texts = [bodies.evaluated(found.text, behaviour.reader) for behaviour in thing.behaviours] if is_own else []
     assumed = _assumed.get((os.getpid(), instance), ()) if thing.spec.principals else ()
     asks: list[Any] = [partial(_asked, instance, thing, trial, texts, "")]

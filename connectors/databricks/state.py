@@ -12,6 +12,7 @@ from typing import Any
 from connectors.databricks import bodies, catalog, client, groups, listing
 from connectors.databricks.catalog import Carried, Described, Function, Tags
 from connectors.databricks.dialect import ALTERED, Home
+from lily.domain import marks
 from lily.domain.actual import Actual, ActualObject, ActualTable, Attached, ObjectKind
 from lily.domain.inventory import Table, TableId
 from lily.domain.naming import Owner, is_own_tag, owner
@@ -78,7 +79,7 @@ def _owned(table: ActualTable, objects: Mapping[str, ActualObject]) -> ActualTab
 def _proven(instance: str, one: Function) -> dict[str, Any]:
     """The body of a function, and the mark that proves it where texts are kept as they were written."""
     keeps = settings().targets[instance].keeps_bodies
-    return {"body": body_of(instance, one), "mark": bodies.mark_of(one.text) if keeps else ""}
+    return {"body": body_of(instance, one), "mark": marks.mark_of(one.text) if keeps else ""}
 
 
 def body(instance: str, home: Home, name: str, written: str | None = None) -> str | None:
@@ -90,7 +91,8 @@ def body(instance: str, home: Home, name: str, written: str | None = None) -> st
     if found is None:
         return None
     keeps = settings().targets[instance].keeps_bodies
-    return body_of(instance, found) if not keeps or written is None or bodies.is_written(found.text, written) else None
+    is_own = not keeps or written is None or marks.is_written(found.text, written, bodies.TOKENS)
+    return body_of(instance, found) if is_own else None
 
 
 def body_of(instance: str, one: Function) -> str | None:
@@ -98,7 +100,7 @@ def body_of(instance: str, one: Function) -> str | None:
     if comment is None:
         return None
     if settings().targets[instance].keeps_bodies:
-        return comment.body if bodies.body_of(one.text) == comment.body else None
+        return comment.body if marks.body_of(one.text, bodies.TOKENS) == comment.body else None
     return comment.body if f"'lily:{comment.body}:" in one.text else None
 
 

@@ -1,28 +1,28 @@
 """Bodies of policies: what each reader sees, in Snowflake's SQL, and the mark by which a body is known again.
 
-A body begins with a branch that is never taken and holds, as a literal, the body's name (naming.body_hash) and a digest over
-that name and all other tokens. So the text that DESCRIBE shows proves which body is in force, and that nobody has edited it: a
-comment cannot, as it is a statement of its own. White space and the case of key words, which a server may change, do not count.
+The mark in a body (lily.domain.marks) proves which one is in force: a comment cannot, as it is a statement of its own.
 
 NULL-safe: where no role is known (a data share) IS_ROLE_IN_SESSION is NULL, which is not true and leads to stricter branches.
 """
 
-import hashlib
 import re
-from collections.abc import Iterator
 from datetime import date, datetime
 
 from connectors.snowflake.quoting import literal
+from lily.domain import marks
 from lily.domain.branches import Condition, MaskSpec
 from lily.domain.inventory import Family
+from lily.domain.marks import Tokens
 from lily.domain.masking import MaskType
 from lily.domain.rows import Argument, RowCondition, RowSpec
 from lily.domain.rules import Action, ActionKind, Literal, Operator
 
 REVISION = "snowflake-3"
-MARK = re.compile(r"'lily:([0-9a-f]{32}):([0-9a-f]{32})'")
-TOKEN = re.compile(
-    r"""\s+|'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_$]*|[0-9][0-9.]*(?:[eE][+-]?[0-9]+)?|.""", re.DOTALL
+TOKENS = Tokens(
+    re.compile(
+        r"""\s+|'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_$]*|[0-9][0-9.]*(?:[eE][+-]?[0-9]+)?|.""", re.DOTALL
+    ),
+    "'\"",
 )
 UNITS = {"year": "YEAR", "quarter": "QUARTER", "month": "MONTH"}
 COMPARED = {
@@ -40,49 +40,13 @@ def mask(spec: MaskSpec, body: str, salt: str) -> str:
     *earlier, last = spec.branches
     cases = [f"WHEN {_all(branch.conditions)} THEN {_shown(branch.action, spec.type, salt)}" for branch in earlier]
     null = f"CAST(NULL AS {spec.type.signature})"
-    return _marked(f"THEN {null} {' '.join([*cases, ''])}ELSE {_shown(last.action, spec.type, salt)} END", body)
+    return marks.marked(f"THEN {null} {' '.join([*cases, ''])}ELSE {_shown(last.action, spec.type, salt)} END", body, TOKENS)
 
 
 def rows(spec: RowSpec, body: str) -> str:
     """The body of a row access policy over the arguments A0, A1 ..."""
     conditions = " AND ".join(f"({_condition(one, spec.arguments[one.argument])})" for one in spec.conditions)
-    return _marked(f"THEN FALSE ELSE {conditions} END", body)
-
-
-def body_of(text: str) -> str | None:
-    """The name of the body that `text`, read back from the server, proves; None if it has none or was edited."""
-    mark = MARK.search(text)  # the first: a value that a rule names may look like one too
-    return mark[1] if mark and _digest(mark[1], text) == mark[2] else None
-
-
-def mark_of(text: str) -> str:
-    """The mark as it stands in the text: another text has another one. Empty if there is none."""
-    mark = MARK.search(text)
-    return mark[0] if mark else ""
-
-
-def is_written(text: str, written: str) -> bool:
-    """Whether `text`, read back, is what Lily wrote, token by token. A mark alone can be made by whoever knows how."""
-    return list(_tokens(text)) == list(_tokens(written))
-
-
-def _marked(rest: str, body: str) -> str:
-    digest = _digest(body, f"CASE WHEN 'lily:{body}:{'0' * 32}' IS NULL {rest}")
-    return f"CASE WHEN 'lily:{body}:{digest}' IS NULL {rest}"
-
-
-def _digest(body: str, text: str) -> str:
-    """32 hex digits over the body's name and all tokens but the mark."""
-    return hashlib.sha256("\n".join([body, *_tokens(text)]).encode()).hexdigest()[:32]
-
-
-def _tokens(text: str) -> Iterator[str]:
-    is_marked = False
-    for token in TOKEN.findall(text):
-        if not is_marked and MARK.fullmatch(token):
-            is_marked = True
-        elif not token.isspace():
-            yield token if token[0] in "'\"" else token.upper()
+    return marks.marked(f"THEN FALSE ELSE {conditions} END", body, TOKENS)
 
 
 def _all(conditions: tuple[Condition, ...]) -> str:
@@ -124,7 +88,7 @@ def _condition(one: RowCondition, of: Argument) -> str:
 
 
 def _compared(one: RowCondition, of: Argument) -> str:
-    name, values = f"A{one.argument}", [_value(value, of) for value in one.values]
+    name, values = f"A{one.argument}", [value_text(value, of) for value in one.values]
     if one.operator is Operator.IS_NULL:
         return f"{name} IS NULL"
     if one.operator is Operator.IS_NOT_NULL:
@@ -134,7 +98,8 @@ def _compared(one: RowCondition, of: Argument) -> str:
     return f"{name} {COMPARED[one.operator]} {values[0]}"
 
 
-def _value(value: Literal, of: Argument) -> str:
+def value_text(value: Literal, of: Argument) -> str:
+    """A value that is compared with a column of a type."""
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, int | float):

@@ -8,18 +8,17 @@ ever said to be proven. Source: docs.snowflake.com, EXECUTE USING POLICY_CONTEXT
 
 import os
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 from connectors.contracts import Done, Readiness, Refused
 from connectors.snowflake import bodies, client, state
 from connectors.snowflake.dialect import Home
 from connectors.snowflake.quoting import literal
-from lily.domain import branches, masking, rows
+from lily.domain import branches, masking, probes, rows
 from lily.domain.actual import ObjectKind
 from lily.domain.branches import MaskSpec, Reader
 from lily.domain.inventory import Family, TableId
@@ -35,8 +34,8 @@ from lily.domain.proofs import (
     Observed,
     Seen,
 )
-from lily.domain.rows import Argument, RowCondition, RowSpec
-from lily.domain.rules import Action, Operator, Principal
+from lily.domain.rows import Argument, RowSpec
+from lily.domain.rules import Action, Principal
 from lily.runtime import clock
 from lily.runtime.errors import Permanent
 from lily.runtime.settings import settings
@@ -275,20 +274,18 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, int | float | Decimal) else value
 
 
-def _of_rows(spec: RowSpec) -> _Trial | None:
-    made = list(islice(_row_probes(spec), 32))
-    if not made:
-        return None
-    kinds, compared = [of.signature for of in spec.arguments], _comparable(spec)
+def _of_rows(spec: RowSpec) -> _Trial:
+    made, compared = probes.rows(spec), probes.comparable(spec)
     columns = [
-        ", ".join([f"{k} AS K", *(f"CAST({text} AS {kinds[n]}) AS A{n}" for n, (text, _) in enumerate(row))])
-        for k, row in enumerate(made)
+        ", ".join([f"{k} AS K", *(f"CAST({_text(v, of)} AS {of.signature}) AS A{n}" for n, (v, of) in enumerate(cells))])
+        for k, cells in enumerate(zip(row, spec.arguments, strict=True) for row in made)
     ]
     arguments = ", ".join(f"A{n}" for n in range(len(spec.arguments)))
 
     def meaning(found: Sequence[tuple[Any, ...]], behaviour: Behaviour) -> str:
         seen = {int(row[0]) for row in found}
-        visible = {k for k, row in enumerate(made) if rows.shows(compared, [value for _, value in row], behaviour.reader)}
+        values = [[probes.compared(value, of) for value, of in zip(row, spec.arguments, strict=True)] for row in made]
+        visible = {k for k, row in enumerate(values) if rows.shows(compared, row, behaviour.reader)}
         if seen != visible:
             return OTHERWISE
         return ALL_ROWS if len(seen) == len(made) and behaviour.shown == ALL_ROWS else FILTERED_ROWS
@@ -301,65 +298,8 @@ def _of_rows(spec: RowSpec) -> _Trial | None:
     )
 
 
-def _row_probes(spec: RowSpec) -> Iterator[list[tuple[str, Any]]]:
-    """Rows, each differing from the first in one argument: values that a condition asks for, others, and NULL."""
-    choices = [[*_values(spec, place), ("NULL", None)] for place in range(len(spec.arguments))]
-    first = [some[0] for some in choices]
-    yield first
-    for place, some in enumerate(choices):
-        for value in some[1:]:
-            yield [*first[:place], value, *first[place + 1 :]]
-
-
-def _values(spec: RowSpec, place: int) -> list[tuple[str, Any]]:
-    of = spec.arguments[place]
-    asked = [value for one in spec.conditions if one.argument == place for value in _near(one, of)]
-    return [(_text(value), _compared(value, of)) for value in dict.fromkeys(asked or [_any(of)])]
-
-
-def _near(one: RowCondition, of: Argument) -> list[Any]:
-    """The first values that a condition names, and one beside them."""
-    if one.operator in {Operator.IS_NULL, Operator.IS_NOT_NULL}:
-        return [_any(of)]
-    value = one.values[0]
-    if isinstance(value, bool):
-        return [value, not value]
-    if isinstance(value, int | float):
-        return [value, value - 1, value + 1]
-    if of.family is Family.TEXT:
-        return [value, f"{value}x", value[:-1]]
-    at = datetime.fromisoformat(value) if of.family is Family.TIMESTAMP else date.fromisoformat(value)
-    return [(at + timedelta(days=days)).isoformat() for days in (0, -1, 1)]
-
-
-def _any(of: Argument) -> Any:
-    if of.family in masking.NUMBERS:
-        return 7
-    if of.family is Family.BOOLEAN:
-        return True
-    return "2021-08-17" if of.family in masking.DATED else "canary"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    return repr(value) if isinstance(value, int | float) else literal(value)
-
-
-def _compared(value: Any, of: Argument) -> Any:
-    """As conditions compare: dates and times as what their texts mean."""
-    if of.family is Family.TIMESTAMP:
-        return datetime.fromisoformat(value)
-    return date.fromisoformat(value) if of.family is Family.DATE else value
-
-
-def _comparable(spec: RowSpec) -> RowSpec:
-    """The same with the values of its conditions as they compare."""
-    conditions = tuple(
-        replace(one, values=tuple(_compared(value, spec.arguments[one.argument]) for value in one.values))
-        for one in spec.conditions
-    )
-    return replace(spec, conditions=conditions)
+def _text(value: Any, of: Argument) -> str:
+    return "NULL" if value is None else bodies.value_text(value, of)
 
 
 def _carried(instance: str, home: Home, expected: Expected, at: datetime) -> Observed:

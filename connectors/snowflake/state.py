@@ -17,6 +17,7 @@ from connectors.contracts import Refused
 from connectors.snowflake import bodies, client, types
 from connectors.snowflake.dialect import Home
 from connectors.snowflake.quoting import identifier, literal, path
+from lily.domain import marks
 from lily.domain.actual import Actual, ActualObject, ActualTable, ActualTag, Attached, ObjectKind
 from lily.domain.branches import MaskSpec
 from lily.domain.inventory import Column, Site, Table, TableId, TableKind
@@ -115,7 +116,7 @@ def closer(instance: str, actual: Actual, names: Collection[str], used: Collecti
         if not seen <= (uses[name] or frozenset()):
             uses[name] = None  # what the account tells of the object is not all
     known = {
-        one.name: replace(one, body=bodies.body_of(text), mark=bodies.mark_of(text), uses=uses.get(one.name))
+        one.name: replace(one, body=marks.body_of(text, bodies.TOKENS), mark=marks.mark_of(text), uses=uses.get(one.name))
         for one, text in zip(wanted, answers[: len(wanted)], strict=True)
     }
     return replace(actual, objects={**actual.objects, **known})
@@ -137,7 +138,7 @@ def body(instance: str, home: Home, name: str, kind: ObjectKind, written: str | 
     `written`: the text that is expected. Without it a body counts that somebody edited who knows how marks are made.
     """
     text = _text(instance, home, name, kind)
-    return bodies.body_of(text) if written is None or bodies.is_written(text, written) else None
+    return marks.body_of(text, bodies.TOKENS) if written is None or marks.is_written(text, written, bodies.TOKENS) else None
 
 
 def _text(instance: str, home: Home, name: str, kind: ObjectKind) -> str:

@@ -13,6 +13,7 @@ from connectors.databricks import bodies
 from connectors.databricks.dialect import Home, render
 from connectors.databricks.quoting import in_path, literal
 from connectors.databricks.types import data_type
+from lily.domain import marks
 from lily.domain.branches import Branch, MaskSpec, chain
 from lily.domain.inventory import Family, TableId, TableKind, Zone
 from lily.domain.masking import MaskType, fitted, mask_type
@@ -152,11 +153,11 @@ def test_a_body_is_known_again_whatever_white_space_becomes_of_it_and_not_once_e
     body = "0123456789abcdef" * 2
     made = bodies.mask(_spec(group, value), body, SALT)
 
-    assert bodies.body_of(made) == body
-    assert bodies.body_of(re.sub(r"^CASE WHEN", "case\n  when", made)) == body
-    assert bodies.body_of(made.replace(" ELSE ", " ELSE V -- ", 1)) is None
-    assert bodies.body_of(made.replace("IS NULL THEN", "IS NOT NULL THEN", 1)) is None
-    assert bodies.body_of("V") is None
+    assert marks.body_of(made, bodies.TOKENS) == body
+    assert marks.body_of(re.sub(r"^CASE WHEN", "case\n  when", made), bodies.TOKENS) == body
+    assert marks.body_of(made.replace(" ELSE ", " ELSE V -- ", 1), bodies.TOKENS) is None
+    assert marks.body_of(made.replace("IS NULL THEN", "IS NOT NULL THEN", 1), bodies.TOKENS) is None
+    assert marks.body_of("V", bodies.TOKENS) is None
 
 
 @given(st.lists(names, min_size=1, max_size=4, unique=True), st.data())
