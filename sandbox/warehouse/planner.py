@@ -79,6 +79,7 @@ class Planned:
 
 
 Find = Callable[[exp.Expr], Relation]
+STAR = "\0star"  # stands for a column called *: sqlglot takes that name for "its columns are not known"
 
 
 def plan_query(query: exp.Query, find: Find, plan: Plan, dialect: str) -> Planned:
@@ -87,7 +88,9 @@ def plan_query(query: exp.Query, find: Find, plan: Plan, dialect: str) -> Planne
     `query` is changed. Raises Unresolved, and whatever `find` raises.
     """
     names = _name_outputs(query, dialect)
-    relation_by_name = _place_relations(query, find)
+    relation_by_name = {name: _with_safe_names(found) for name, found in _place_relations(query, find).items()}
+    for identifier in query.find_all(exp.Identifier):
+        identifier.set("this", _safe(identifier.this))
     columns: dict[str, object] = {name: dict.fromkeys(found.columns, "VARCHAR") for name, found in relation_by_name.items()}
     schema = MappingSchema(columns, dialect=dialect, normalize=False)
     try:
@@ -95,7 +98,10 @@ def plan_query(query: exp.Query, find: Find, plan: Plan, dialect: str) -> Planne
     except OptimizeError as error:
         raise _unresolved(error) from error
     scopes = traverse_scope(qualified)
-    used, origins = _check(scopes, relation_by_name)
+    try:
+        used, origins = _check(scopes, relation_by_name)
+    except Unresolved as error:
+        raise Unresolved(error.reason, error.name.replace(STAR, "*")) from error
     outputs = _outputs(qualified, origins, names)
     renamed: dict[str, str] = {}
     _rename(qualified, renamed, relation_by_name)
@@ -103,6 +109,19 @@ def plan_query(query: exp.Query, find: Find, plan: Plan, dialect: str) -> Planne
         wanted = {column: renamed[column] for column in found.columns if column in used[name]}
         _place(qualified, name, plan.add(found.write(wanted)))
     return Planned(qualified, outputs)
+
+
+def _safe(name: str) -> str:
+    return STAR if name == "*" else name
+
+
+def _given(name: str) -> str:
+    return "*" if name == STAR else name
+
+
+def _with_safe_names(found: Relation) -> Relation:
+    columns = {_safe(name): known for name, known in found.columns.items()}
+    return Relation(columns, lambda wanted: found.write({_given(name): as_ for name, as_ in wanted.items()}))
 
 
 def _name_outputs(query: exp.Query, dialect: str) -> list[str | None]:
@@ -145,7 +164,7 @@ def _reference(source: exp.Expr, alias: str, name: str) -> exp.Table:
 def _unresolved(error: OptimizeError) -> Unresolved:
     text = str(error)
     words = text.split("'") if "'" in text else text.split('"')
-    name = words[1] if len(words) > 1 else text
+    name = (words[1] if len(words) > 1 else text).replace(STAR, "*")
     if "mbiguous" in text:
         return Unresolved("ambiguous", name)
     return Unresolved("missing" if "nknown" in text or "resolve" in text else "unsupported", name)
@@ -200,7 +219,7 @@ def _outputs(query: exp.Query, origins: Mapping[int, Any], names: list[str | Non
     plain = isinstance(query, exp.Select)
     given = names if None not in names and len(names) == len(selects) else [None] * len(selects)
     return [
-        (name or item.alias_or_name, origins.get(id(item.unalias())) if plain else None)
+        (name or _given(item.alias_or_name), origins.get(id(item.unalias())) if plain else None)
         for name, item in zip(given, selects, strict=True)
     ]
 
